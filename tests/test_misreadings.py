@@ -165,3 +165,34 @@ def test_what_only_azure_can_run_is_said_so(engine: Engine) -> None:
         assert mistake.param == path
         assert "the evaluator 'builtin.coherence' of Azure AI Foundry" in mistake.hint
         assert "runs only in Azure" in mistake.hint
+
+
+@pytest.mark.parametrize(
+    ("head", "warns"),
+    [
+        ("def grade(item, sample):", True),
+        ("def grade(item, output):", True),
+        ("def grade(answer, _sample):", True),
+        ("def grade(Item, sample, /):", True),
+        ("def grade(sample, item):", False),
+        ("def grade(_, item):", False),
+        ("def grade(*given):", False),
+        ("def helper(item, sample): ...\ndef grade(sample, item):", False),
+        ("def grade(item, sample): ...\ndef grade(sample, item):", False),
+    ],
+)
+def test_arguments_of_a_source_in_the_wrong_order_are_warned_of(
+    engine: Engine, head: str, warns: bool
+) -> None:
+    response = engine.validate({"type": "python", "source": f"{head}\n    return 1.0\n"})
+    said = [str(warning) for warning in response.warnings if "(sample, item)" in str(warning)]
+    assert len(said) == warns
+    assert all("Write `def grade(sample, item):`, with the sample first." in one for one in said)
+
+
+def test_score_warns_of_arguments_in_the_wrong_order(tmp_path: Path) -> None:
+    (tmp_path / "grader.py").write_text("def grade(item, sample):\n    return 0.0\n")
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"item": {}, "model_sample": "x"}) + "\n")
+    arguments = ["score", str(tmp_path / "grader.py"), "--data", str(tmp_path / "rows.jsonl")]
+    done = CliRunner().invoke(cli.graders, [*arguments, "--out", str(tmp_path / "out.jsonl")])
+    assert "as if the item came first (line 1)" in done.output

@@ -19,7 +19,7 @@ from graders_engine.cli.parsing.preflight_options import max_calls_option, refer
 from graders_engine.cli.preflight import show_plan
 from graders_engine.cli.request import read_flag
 from graders_engine.cli.terminal.failing import FAILED, complain
-from graders_engine.cli.terminal.printing import format_value
+from graders_engine.cli.terminal.printing import format_value, print_lines
 from graders_engine.errors import DataSetError
 from graders_engine.files import FilesInUse, require_writable, write_whole
 from graders_engine.preflight.attacks.plan import ROWS
@@ -27,6 +27,7 @@ from graders_engine.preflight.attacks.results import attack_scale, measured, rig
 from graders_engine.preflight.attacks.run import checks_asked, hostile_rows, require_attacks
 from graders_engine.preflight.options import USUAL_ROWS, Options
 from graders_engine.preflight.report import PreflightReport
+from graders_engine.report.preflight_verdicts import counted
 from graders_engine.report.terminal.screen import screen_of
 from graders_engine.urls import Location, files_among
 
@@ -116,6 +117,8 @@ def command(
         from graders_engine.report.terminal.attacks import attacks_text
 
         click.echo(attacks_text(report, screen_of(sys.stdout)))
+        if out is not None:
+            print_lines(["", f"{counted(len(list(hostile_rows(report.inputs))), 'row')} in {out}"])
     if faults := [file.fault for file in report.inputs.files if file.fault]:
         complain(*faults)
         sys.exit(FAILED)

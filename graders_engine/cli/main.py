@@ -46,6 +46,13 @@ COMMANDS = {
 """Subcommand -> its line in `graders --help`; its code is in the module of that name in this folder."""
 
 
+_MEANT = {
+    "check": "validate", "lint": "validate", "verify": "validate", "grade": "score", "evaluate": "score",
+    "docs": "guide", "ui": "view",
+}  # fmt: skip
+"""Words that other tools have for a subcommand, and the subcommand."""
+
+
 def module_of(name: str) -> str:
     """The module of a subcommand: its name with `_` for `-`, and with a final `_` if it is a keyword."""
     name = name.replace("-", "_")
@@ -66,6 +73,13 @@ class _Lazy(Group):
         failing.collect_again()
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if (meant := _MEANT.get(args[0].lower())) and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {meant!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section(click.style("Commands", bold=True)):

@@ -44,7 +44,8 @@ def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
         return
     from graders_engine.report.terminal.preflight_checks import explained, listed
 
-    click.echo(listed(screen_of(sys.stdout)) if value == "list" else explained(value))
+    screen = screen_of(sys.stdout)
+    click.echo(listed(screen) if value == "list" else explained(value, screen))
     ctx.exit()
 
 

@@ -73,8 +73,11 @@ def require_given(given: Mapping[str, Any], needed: Sequence[tuple[str, ...]]) -
         if all(given.get(key) is None for key in keys)
     ]
     if missing:
+        alone = missing == ["--grader"]
         raise InvalidRequest(
-            f"Missing: {', '.join(missing)}. Give it as a flag, or in a document on standard input."
+            "The grader is missing: name its file, or pass --grader or a document on standard input."
+            if alone
+            else f"Missing: {', '.join(missing)}. Give it as a flag, or in a document on standard input."
         )
 
 

@@ -109,8 +109,15 @@ class PythonGrader(GraderSpec):
         return True
 
     def misreadings(self, path: str = "") -> Iterator[Mistake]:
-        """Where its source takes the model's output from the item."""
+        """Arguments in the wrong order, and where its source takes the model's output from the item."""
         report = python_source.inspect(self.source)
+        if report.swapped:
+            yield Mistake(
+                f"`grade` names its arguments as if the item came first (line {report.swapped}): they are "
+                "(sample, item), whatever their names, so it reads the row where it means the answer.",
+                f"{path}source",
+                hint=SWAPPED_HINT,
+            )
         if report.item_reads:
             read, line = report.item_reads[0]
             yield Mistake(
@@ -145,6 +152,7 @@ class PythonGrader(GraderSpec):
             )
 
 
+SWAPPED_HINT = "Write `def grade(sample, item):`, with the sample first."
 _BUILD_HINT = (
     "`graders image build 2025-05-08` makes an environment with the documented packages, and `image_tag` "
     "picks it."

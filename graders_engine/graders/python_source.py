@@ -27,6 +27,7 @@ class SourceReport(NamedTuple):
         misfit: why running it leaves no fitting `grade`; empty when it may.
         imports: the modules that it names in an import, wherever that stands.
         item_reads: where it takes the model's output from the item: what stands there, with its line.
+        swapped: the line of a `grade` whose arguments are named as if the item came first; 0 for none.
         reads_sample: whether its `grade` uses its first argument, or might.
         executions: what it names that executes text or data as code, with its line.
     """
@@ -38,6 +39,7 @@ class SourceReport(NamedTuple):
     misfit: str = ""
     imports: tuple[str, ...] = ()
     item_reads: tuple[tuple[str, int], ...] = ()
+    swapped: int = 0
     reads_sample: bool = True
     executions: tuple[tuple[str, int], ...] = ()
 
@@ -67,6 +69,7 @@ def read(source: str) -> SourceReport:
         misfit=_misfit(tree),
         imports=tuple(_imports(tree)),
         item_reads=tuple(_item_reads(tree)),
+        swapped=_swapped(tree),
         reads_sample=_reads_sample(tree),
         executions=tuple(executions(tree)),
     )
@@ -144,6 +147,17 @@ def _imports(tree: ast.Module) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names[node.module] = None
     return list(names)
+
+
+def _swapped(tree: ast.Module) -> int:
+    """The line of a `grade` that names its first argument `item`, or its second one `sample`; 0 for none."""
+    defined = [node for node in tree.body if getattr(node, "name", "") == "grade"]
+    if not defined or not isinstance(defined[-1], ast.FunctionDef):
+        return 0
+    arguments = defined[-1].args
+    names = [part.arg.strip("_").lower() for part in (*arguments.posonlyargs, *arguments.args)]
+    swapped = names[:1] == ["item"] or names[1:2] == ["sample"]
+    return defined[-1].lineno if swapped else 0
 
 
 _OUTPUT_KEYS = re.compile(r"sample(?:\..*)?")

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 
 from graders_engine.compiled import CompiledGrader
+from graders_engine.graders import python_source
 from graders_engine.graders.base import GraderSpec
 from graders_engine.graders.endpoint import EndpointGrader
 from graders_engine.graders.messages import ModelGrader
@@ -63,6 +64,15 @@ class GraderFacts:
             (path, reads_of(spec.source))
             for path, spec in self.leaves
             if isinstance(spec, PythonGrader)
+        )
+
+    @functools.cached_property
+    def swapped(self) -> frozenset[str]:
+        """The paths of the python sources whose `grade` names its arguments in the wrong order."""
+        return frozenset(
+            f"{path}.source".lstrip(".")
+            for path, spec in self.leaves
+            if isinstance(spec, PythonGrader) and python_source.inspect(spec.source).swapped
         )
 
     @functools.cached_property

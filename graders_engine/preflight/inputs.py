@@ -113,7 +113,9 @@ class Inputs:
         samples: those of them that have been graded.
         regraded: the trials of the user's samples.
         samples_read: how many samples the file holds.
-        samples_unreadable: how many of these cannot be read, such as a line that is no JSON.
+        samples_unreadable: the lines of those that cannot be read, such as one that is no JSON, with the
+            reason.
+        samples_lost: the lines of those that belong to no row.
         samples_fault: why they cannot be read; empty if they can.
         samples_file: their file's name.
         samples_sha256: of its bytes, in hexadecimal.
@@ -140,7 +142,8 @@ class Inputs:
     samples_file: str = ""
     samples_sha256: str = ""
     samples_read: int = 0
-    samples_unreadable: int = 0
+    samples_unreadable: Sequence[tuple[int, str]] = ()
+    samples_lost: Sequence[int] = ()
     samples_fault: str = ""
     prices: Mapping[str, Price] = field(default_factory=dict)
     concurrency: int = 1

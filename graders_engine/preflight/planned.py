@@ -35,9 +35,8 @@ def planned_calls_in_words(inputs: Inputs) -> str:
     given = whole_number(hyperparameters(inputs).get("n_epochs"), 0)
     epochs = f"{given} epoch{'' if given == 1 else 's'}" if given else "if 1 epoch"
     rows = inputs.train.rows if inputs.train else 0
-    return (
-        f"{planned_calls(inputs):,} answers ({rows:,} rows x {inputs.options.group_size}, {epochs})"
-    )
+    many = "" if rows == 1 else "s"
+    return f"{planned_calls(inputs):,} answers ({rows:,} row{many} x {inputs.options.group_size}, {epochs})"
 
 
 def planned_steps(inputs: Inputs) -> int | None:

@@ -18,6 +18,10 @@ _FAIR = (
 _GAMEABLE = ("hackable", "insensitive", "beats-baseline", "follows-length")
 _SHORT_S = 1e-3
 _COST = ("cost", "slow-grader", "long-prompts")
+_CORE = {
+    "Fair?": "reference-not-rewarded", "Anything to learn?": "baseline-floor", "Gameable?": "hackable",
+}  # fmt: skip
+"""The check that a question stands for: without it, that the others are fine is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,10 @@ class Verdict:
         question: the question.
         state: "error", "warning", "info", "fine" or "unknown".
         count: the state in words: how many findings of which severity.
-        left_out: how many checks were not asked.
+        left_out: how many checks were not asked, or were and could not tell.
         clauses: the numbers; empty without any.
         findings: what was found.
-        why: why nothing was asked; empty if something was.
+        why: why there is no answer; empty if there is one.
     """
 
     question: str
@@ -52,17 +56,17 @@ class Verdict:
     def sentence(self) -> str:
         """The answer, with its numbers."""
         found = self.findings[0].message if self.findings else ""
-        return _sentence(self.clauses) or found or _sentence(self.why)
+        return _sentence(self.why) or _sentence(self.clauses) or found
 
     @property
     def line(self) -> str:
         """The answer in a line, below findings that were shown."""
         numbers = (
-            self.clauses or ", ".join(dict.fromkeys(one.id for one in self.findings)) or self.why
+            self.why or self.clauses or ", ".join(dict.fromkeys(one.id for one in self.findings))
         )
         if self.question == "Cost?" and self.state in ("fine", "info") and self.clauses:
             return numbers
-        return f"{self.count}: {numbers}" if numbers else self.count
+        return f"{self.word}: {numbers}" if numbers else self.word
 
 
 def verdicts(report: PreflightReport) -> Iterator[Verdict]:
@@ -91,18 +95,26 @@ def _verdict(report: PreflightReport, question: str, ids: Sequence[str], clauses
         for severity in reversed(SEVERITIES)
         if (number := sum(finding.severity == severity for finding in found))
     ]
-    state: str = "fine" if fine else "unknown"
+    ignored = sum(finding.id in ids for finding, _ in report.ignored)
+    why = "" if found or ignored else _why_unknown(report, _CORE.get(question), left_out, fine)
+    state: str = "unknown" if why or not (found or fine) else "fine"
     if found:
         state = max((finding.severity for finding in found), key=SEVERITIES.index)
-    ignored = sum(finding.id in ids for finding, _ in report.ignored)
-    if not found and fine:
+    if state == "fine":
         counts.append("fine")
     if ignored:
         counts.append(f"{ignored} ignored")
     count = ", ".join(counts) or "not checked"
-    unasked = state == "unknown" and left_out and not ignored
-    why = report.not_checked[left_out[0]] if unasked else ""
     return Verdict(question, state, count, len(left_out), clauses, found, why)
+
+
+def _why_unknown(
+    report: PreflightReport, core: str | None, left_out: Sequence[str], fine: Sequence[str]
+) -> str:
+    """Why a question without findings has no answer; empty if it has one."""
+    if core is not None and core not in fine:
+        return report.not_checked.get(core, f"{core} is not selected")
+    return report.not_checked[left_out[0]] if left_out and not fine else ""
 
 
 def _valid(report: PreflightReport) -> str:
@@ -124,9 +136,11 @@ def _learn(measured: Mapping[str, Any]) -> str:
     baseline, signal = measured.get("baseline"), measured.get("signal")
     clauses = [f"base model {baseline['mean']:.2f}"] if baseline else []
     if signal:
-        clauses.append(
-            f"rewards differ in {signal['share']:.0%} of groups of {signal['group_size']}"
-        )
+        few, all_ = signal["fewer_samples"], signal["prompts"]
+        which = f"all {all_:,}" if few == all_ else f"{few:,} of {all_:,}"
+        tail = f" ({which} prompts have fewer samples)" if few else ""
+        size = signal["group_size"]
+        clauses.append(f"rewards differ in {signal['share']:.0%} of groups of {size}{tail}")
     return "; ".join(clauses)
 
 
@@ -136,7 +150,11 @@ def _gameable(measured: Mapping[str, Any]) -> str:
         return ""
     full = (measured.get("scale") or {}).get("full")
     of = "" if full is None else f" of {formatting.format_number(full)}"
-    return f"best of {len(measured['attacks'])} attacks: {best['name']}, {best['mean']:.2f}{of}"
+    failing = sum(bool(attack.get("fails")) for attack in measured["attacks"])
+    tail = f"; the grader fails on {failing} of them" if failing else ""
+    return (
+        f"best of {len(measured['attacks'])} attacks: {best['name']}, {best['mean']:.2f}{of}{tail}"
+    )
 
 
 def _cost(report: PreflightReport) -> str:

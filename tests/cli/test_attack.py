@@ -39,7 +39,7 @@ def test_each_attack_stands_in_a_line_that_fits_with_its_best_sample(columns: in
     ended = attack(CONTAINED, columns=columns)
     assert ended.exit_code == 0, ended.output
     lines = ended.stdout.splitlines()
-    copied = [line for line in lines if line.startswith("    graders ")]
+    copied = [line for line in lines if line.startswith(("    graders ", "        --"))]
     assert max(columns_of(line) for line in lines if line not in copied) <= columns
     (empty,) = [line for line in lines if line.startswith("empty ")]
     assert empty.split() == ["empty", "free", "1.00", "nothing:", '""']
@@ -193,3 +193,11 @@ def test_the_calls_of_judges_are_said_before_the_first() -> None:
     assert "of 300 at most (--max-calls); a call that fails is made up to 2 times" in " ".join(
         ended.stderr.split()
     )
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_file_of_hostile_samples_is_named_with_its_rows() -> None:
+    ended = attack(CONTAINED, "--out", "attacks.jsonl")
+    rows = len(Path("attacks.jsonl").read_text().splitlines())
+    assert ended.stdout.endswith(f"\n\n{rows} rows in attacks.jsonl\n")
+    assert json.loads(attack(CONTAINED, "--out", "attacks.jsonl", "--json").stdout)

@@ -79,3 +79,32 @@ def test_text_that_looks_like_the_name_of_a_file_is_noted(folder: Path) -> None:
         "note: there is no file 'joe', so '@joe' is kept as text.",
         "note: there is no file 'typo', so '@typo' is kept as text.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("check.yml", "check.yaml"),
+        ("chek.yaml", "check.yaml"),
+        ("sub/grader.yaml", "sub/grader.json"),
+        ("zzz.yaml", ""),
+        ("no/check.yaml", ""),
+    ],
+)
+def test_a_file_that_is_not_there_is_offered_the_one_beside_it(
+    given: str, meant: str, folder: Path
+) -> None:
+    (folder / "check.yaml").write_text(CHECK)
+    (folder / "sub").mkdir()
+    (folder / "sub" / "grader.json").write_text("{}")
+    ended = CliRunner().invoke(cli.graders, ["validate", given])
+    assert ended.exit_code == 2
+    assert ("Did you mean" in ended.stderr) is bool(meant)
+    assert not meant or f"Did you mean {meant}?" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "score"])
+def test_a_command_without_its_grader_says_how_to_name_one(command: str, folder: Path) -> None:
+    ended = CliRunner().invoke(cli.graders, [command])
+    assert ended.exit_code == 2
+    assert "The grader is missing: name its file, or pass --grader" in ended.stderr

@@ -88,6 +88,7 @@ def test_validate_lists_only_the_flags_that_change_what_it_says() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["check"], "No such command 'check'. Did you mean 'validate'?"),
         (["scroe"], "No such command 'scroe'. Did you mean 'score'?"),
         (["cache", "cleer"], "No such command 'cleer'. Did you mean 'clear'?"),
         (["qqqq"], "No such command 'qqqq'.\n"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from graders_engine.cli.main import graders
+from graders_engine.preflight.table import CHECKS
 from tests.preflight.ask import EXACT, SUMS, write_rows
 
 CONTAINS = {**EXACT, "operation": "ilike"}
@@ -149,7 +151,11 @@ def test_lines_but_commands_fit_the_terminal(columns: int, monkeypatch: pytest.M
     monkeypatch.delenv("LINES", raising=False)
     printed = preflight("--train", "train.jsonl").stdout
     listed = preflight("--explain", "list").stdout
-    lines = [line for line in f"{printed}{listed}".splitlines() if "graders run" not in line]
+    lines = [
+        line
+        for line in f"{printed}{listed}".splitlines()
+        if not line.startswith(("    graders run", "        --"))
+    ]
     assert max(map(len, lines)) <= columns
 
 
@@ -219,3 +225,68 @@ def test_the_files_and_flags_of_a_run_are_in_its_json(folder: Path) -> None:
 
 def test_a_reason_that_is_empty_is_refused() -> None:
     assert preflight("--train", "train.jsonl", "--ignore", "hackable=").exit_code == 2
+
+
+def test_a_command_that_is_too_long_for_the_screen_is_broken_so_that_a_shell_joins_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = []
+    for columns in ("80", ""):
+        monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.delenv("LINES", raising=False)
+        text = preflight("--train", "train.jsonl").output
+        shown.append(text.partition("    graders run")[2].partition("\n\n")[0])
+    broken, whole = shown
+    assert broken.count(" \\\n        --") >= 2
+    assert "\n" not in whole
+    assert shlex.split(broken.replace("\\\n", "")) == shlex.split(whole)
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_the_page_of_each_check_fits_the_screen(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.delenv("LINES", raising=False)
+    for check in CHECKS:
+        text = CliRunner().invoke(graders, ["preflight", "--explain", check.id]).output
+        assert all(len(line) <= columns for line in text.splitlines() if " " in line.strip())
+        assert " ".join(text.split()).endswith(" ".join(check.page.split()))
+
+
+def test_a_grader_that_is_given_for_a_job_is_named_as_one(tmp_path: Path) -> None:
+    done = preflight("--job", "contains.json", "--train", "train.jsonl", grader="")
+    assert done.output.count("invalid-request") == 1
+    assert "This is a grader, and not the request of a job." in done.output
+    assert "Pass it with --grader" in done.output
+
+
+def test_an_unknown_key_of_a_job_is_called_no_key_and_gets_no_farfetched_name(
+    tmp_path: Path,
+) -> None:
+    job = {"model": "o4-mini", "training_file": "file-1", "graders": {}}
+    job["method"] = {"type": "reinforcement", "reinforcement": {"grader": EXACT}}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    done = preflight("--job", "job.json", "--select", "request", grader="")
+    assert "`graders` is no key of the request." in done.output
+    assert "extra_headers" not in done.output
+
+
+def test_samples_that_cannot_be_read_or_belong_to_no_row_are_named_by_their_lines(
+    tmp_path: Path,
+) -> None:
+    other = {"messages": [{"role": "user", "content": "Who?"}], "answer": "I"}
+    rows = [{"item": SUMS[0], "model_sample": "1"}, {"item": other, "model_sample": "2"}]
+    (tmp_path / "samples.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows) + '{"item": {"a": "b\n'
+    )
+    found = report("--samples", "samples.jsonl", "--select", "samples")["findings"]
+    said = {
+        one["message"]: [place["line"] for place in one["where"]]
+        for one in found
+        if one["id"] == "samples-unmatched"
+    }
+    assert said == {
+        "1 of 3 samples cannot be read, and is left out.": [3],
+        "1 of 3 samples belongs to no row of the files, and is left out.": [2],
+    }

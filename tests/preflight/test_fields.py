@@ -288,3 +288,30 @@ def test_each_check_can_be_asked_alone(tmp_path: Path) -> None:
     for check in CHECKS:
         report = ask(tmp_path, python(HEAD + SAME), rows_with("answer", None), select=(check,))
         assert len(found(report, check)) == (check == "null-field")
+
+
+def test_a_name_that_few_rows_have_is_to_be_changed_in_these_rows(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [*SUMS]
+    rows[3] = {"itme": rows[3]}
+    rows[5] = {key: value for key, value in rows[5].items() if key != "answer"}
+    (finding,) = fields(tmp_path, EXACT, rows)
+    assert finding.fix == (
+        f"{tmp_path / 'train.jsonl'}:4 has `item.itme.answer` for `item.answer`: name it there as in "
+        "the other rows. Add the field to the others, or leave them out."
+    )
+    rows[5] = SUMS[5]
+    (finding,) = fields(tmp_path, EXACT, rows)
+    assert finding.fix.endswith("name it there as in the other rows.")
+
+
+def test_arguments_in_the_wrong_order_are_the_cause_of_a_field_that_no_row_has(
+    tmp_path: Path,
+) -> None:
+    source = "def grade(item, sample):\n    return float(item.get('answer') == sample.get('output_text'))\n"
+    (finding,) = fields(tmp_path, python(source), SUMS)
+    assert finding.severity == "warning"
+    assert "`item.output_text` is missing in all 60 rows" in finding.message
+    assert finding.fix == (
+        "The arguments of `grade` are (sample, item). "
+        "Write `def grade(sample, item):`, with the sample first."
+    )

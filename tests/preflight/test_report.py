@@ -89,9 +89,10 @@ def test_a_guess_of_which_few_are_rewarded_is_not_called_a_right_answer(tmp_path
     )
     rows = [{"messages": row["messages"], "gold": row["answer"]} for row in SUMS]
     grader = {"type": "python", "source": source}
-    text = preflight_text(ask(tmp_path, grader, train=rows, select=("hackable",)))
-    assert "`gold` as guessed" in text
-    assert "right answer" not in text
+    text = preflight_text(ask(tmp_path, grader, train=rows, select=("rows",)))
+    fair = next(line for line in text.splitlines() if line.startswith("fair?"))
+    assert "`gold` as guessed" in fair
+    assert "right answer" not in fair
 
 
 @pytest.mark.parametrize(
@@ -120,8 +121,8 @@ def test_parts_of_the_text_that_hold_nothing_leave_no_gap(tmp_path: Path, asked:
     [
         (
             {"samples": [{"item": row, "samples": [row["answer"], "0"] * 4} for row in SUMS]},
-            ["valid?       fine: 60 rows read",
-             "fair?        fine: right answers 1.00, other rows' answers 0.00",
+            ["valid?       fine, 20 not checked: 60 rows read",
+             "fair?        fine, 1 not checked: right answers 1.00, other rows' answers 0.00",
              "to learn?    fine: base model 0.50; rewards differ in 100% of groups of 8",
              "cost?        480 answers (60 rows x 8, if 1 epoch), "],
         ),
@@ -132,7 +133,7 @@ def test_parts_of_the_text_that_hold_nothing_leave_no_gap(tmp_path: Path, asked:
         ),
         (
             {"train": None},
-            ["valid?       fine: no rows were given",
+            ["valid?       fine, 33 not checked: no rows were given",
              "gameable?    not checked: no --train",
              "cost?        not checked: no --train"],
         ),

@@ -10,6 +10,11 @@ from click.core import ParameterSource
 
 from graders_engine.cli.parsing.flags import Decorator
 from graders_engine.errors import InvalidRequest
+from graders_engine.language.spelling import nearest
+
+_ENDINGS = (".yaml", ".yml", ".json", ".py")
+_MOST_NAMES = 1000
+"""Names of a folder that are looked at."""
 
 
 def takes_grader(*, required: bool) -> Decorator:
@@ -58,5 +63,21 @@ def as_flag(argument: str) -> str:
         return f"@{argument}"
     is_text = ":" in argument or argument.strip()[:1] in ("", "{", "[", '"', "`")
     if not is_text and argument[:1] not in ("@", "-"):
-        raise InvalidRequest(f"{argument}: there is no such file, and it is not a grader.")
+        near = _near(argument)
+        meant = f" Did you mean {near}?" if near else ""
+        raise InvalidRequest(f"{argument}: there is no such file, and it is not a grader.{meant}")
     return argument
+
+
+def _near(path: str) -> str:
+    """A file beside a path whose name differs in its ending or by a slip; empty if there is none."""
+    folder, name = os.path.split(path)
+    try:
+        names = [entry.name for entry in os.scandir(folder or ".") if entry.is_file()]
+    except (OSError, ValueError):
+        return ""
+    graders = [one for one in names if one.lower().endswith(_ENDINGS)][:_MOST_NAMES]
+    stem = os.path.splitext(name)[0]
+    same = next((one for one in sorted(graders) if os.path.splitext(one)[0] == stem), "")
+    found = same or nearest(name, graders)
+    return os.path.join(folder, found) if found else ""

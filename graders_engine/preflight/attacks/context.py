@@ -30,6 +30,7 @@ _RUNS_CODE = re.compile(r"\bsubprocess\b|(?<![\w.])(?:exec|eval|compile)\(")
 _CODE = re.compile(
     r"^\s*(?:def |class |import |from \w+ import|#include|function |return )|```", re.MULTILINE
 )
+_PARSES_ANSWER = re.compile(r"\bjson\.loads\((?!\s*item\b)")
 _TAG = re.compile(r"<([A-Za-z_]\w*)>")
 _ANSWER = re.compile(r"(?:[Tt]he )?(?:[Ff]inal )?[Aa]nswer(?: is)?:")
 _OPTION = re.compile(r"^\s*(?:[-*]\s+)?\(?([A-Za-z]|\d{1,2})[.):]\s+(\S.*)$", re.MULTILINE)
@@ -68,6 +69,7 @@ class Context:
         job: the job's request.
         rows: the rows that were drawn.
         references: where right answers come from.
+        samples: answers of the base model, which show the form of an answer where no right answer does.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class Context:
         rows: Sequence[TrainingRow],
         references: ReferenceSource | None = None,
         job: Mapping[str, Any] | None = None,
+        samples: Sequence[Sample] = (),
     ) -> None:
         self.facts, self.rows, self.references, self.job = facts, rows, references, job
+        self.samples = samples
         self._right: dict[int, Sample | None] = {
             row.line: references.sample_of(row.item) if references else None for row in rows
         }
@@ -91,7 +95,8 @@ class Context:
         """The context of these inputs; None without a grader or rows."""
         if inputs.grader is None or inputs.train is None:
             return None
-        return cls(inputs.grader, inputs.train.drawn, inputs.references, inputs.job)
+        samples = [given.sample for given in inputs.given]
+        return cls(inputs.grader, inputs.train.drawn, inputs.references, inputs.job, samples)
 
     def right(self, row: TrainingRow) -> Sample | None:
         """The reference answer of a row."""
@@ -135,8 +140,23 @@ class Context:
     @functools.cached_property
     def reads_json(self) -> bool:
         """Whether the grader reads JSON, or its right answers are JSON."""
-        named = "output_json" in self.facts.channels or re.search(r"\bjson\.loads\b", self.sources)
-        return bool(named) or self._any_form is not None
+        return self._names_json or self._any_form is not None
+
+    @property
+    def reads_json_only(self) -> bool:
+        """Whether the grader reads the sample's JSON, and neither its text nor its tool calls."""
+        return set(self.facts.channels) == {"output_json"} or (
+            _PARSES_ANSWER.search(self.sources) is not None
+            and set(self.facts.channels) == {"output_text"}
+        )
+
+    @functools.cached_property
+    def _parses_text(self) -> bool:
+        return re.search(r"\bjson\.loads\b", self.sources) is not None
+
+    @property
+    def _names_json(self) -> bool:
+        return "output_json" in self.facts.channels or self._parses_text
 
     @functools.cached_property
     def handles_code(self) -> bool:
@@ -169,7 +189,10 @@ class Context:
 
     @functools.cached_property
     def _any_form(self) -> Any:
-        values = (json_of(text_of(answer)) for answer in self._right.values() if answer)
+        """The JSON of a right answer; else, where the grader reads JSON, that of a sample."""
+        samples = self.samples if self._names_json else ()
+        answers = (answer for answer in (*self._right.values(), *samples) if answer)
+        values = (json_of(text_of(answer)) for answer in answers)
         return next((value for value in values if value is not None), None)
 
     def skeleton(self, row: TrainingRow) -> Callable[[Any], Any] | None:

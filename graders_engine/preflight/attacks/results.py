@@ -247,14 +247,24 @@ def shortened(trial: Trial, chars: int = _SHOWN_CHARS) -> str:
 
 
 def measured(inputs: Inputs) -> list[Mapping[str, Any]] | None:
-    """Every attack with its variants, the best first; None if none was graded."""
+    """Every attack with its variants, the best first; None if none was graded.
+
+    An attack `fails` if the grader fails on each of its samples: then it earns nothing, and measures nothing.
+    """
     found = earned(inputs)
     listed: dict[str, dict[str, Any]] = {}
     for one in found:
         attack = listed.setdefault(
             one.attack.name,
-            {"name": one.attack.name, "kind": one.attack.kind, **_numbers(one), "variants": []},
+            {
+                "name": one.attack.name,
+                "kind": one.attack.kind,
+                **_numbers(one),
+                "fails": True,
+                "variants": [],
+            },
         )
+        attack["fails"] &= all(trial.outcome.blame == "grader" for trial in one.trials)
         attack["variants"].append(
             {"name": one.variant, **_numbers(one), "sample": shortened(one.example)}
         )

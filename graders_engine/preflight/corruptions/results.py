@@ -58,14 +58,22 @@ def rewarded_rows(inputs: Inputs) -> dict[int, float]:
     }
 
 
+def wrong_versions(inputs: Inputs) -> list[Trial]:
+    """The corruptions that were graded, of answers that are rewarded."""
+    right = rewarded_rows(inputs)
+    return [
+        trial
+        for trial in inputs.trials.get(NAME, [])
+        if trial.ask.line in right and trial.reward is not None and trial.ask.label != RIGHT
+    ]
+
+
 def noticed(inputs: Inputs) -> list[Noticed]:
     """Each operator on each field, those that are noticed least first."""
     scale, right = attack_scale(inputs), rewarded_rows(inputs)
     by_label: dict[tuple[str, ...], list[Trial]] = {}
-    for trial in inputs.trials.get(NAME, []):
-        counts = trial.ask.line in right and trial.reward is not None
-        if counts and trial.ask.label != RIGHT:
-            by_label.setdefault(trial.ask.label, []).append(trial)
+    for trial in wrong_versions(inputs):
+        by_label.setdefault(trial.ask.label, []).append(trial)
     width = scale.width if scale else 0.0
     found = [
         _noticed(label, trials, right, width) for label, trials in by_label.items() if width > SAME

@@ -62,6 +62,7 @@ class FieldCount:
         empty_lines: the first lines where it is null or empty.
         item: the first item without it, or where it is null or empty.
         near: how the name of what was probably meant is spelled; empty if nothing is near.
+        near_line: the first line that has it, and lacks the field.
         misspelt: whether that name differs by a slip of the keyboard only.
     """
 
@@ -72,6 +73,7 @@ class FieldCount:
     empty_lines: list[int] = field(default_factory=list)
     item: Any = None
     near: str = ""
+    near_line: int = 0
     misspelt: bool = False
 
 
@@ -143,6 +145,7 @@ class FieldCounts:
             count.item = row.item
         if not count.near and count.missing <= _MOST_LOOKED_AT:
             count.near, count.misspelt = self._near(steps, row.item)
+            count.near_line = row.line if count.near else 0
 
     def _near(self, steps: tuple[Step, ...], item: Any) -> tuple[str, bool]:
         """What was probably meant, and whether it is a key with a slip in its name.

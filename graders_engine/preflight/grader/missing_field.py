@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from graders_engine.graders.python import SWAPPED_HINT
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.commands import run_command
 from graders_engine.preflight.findings import Finding, Location, NotChecked, Severity
@@ -33,18 +34,20 @@ from graders_engine.preflight.showing import alike
 _MOST_NAMED = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Lack:
     """A field that rows lack, with what each file has of it.
 
     `effect` is what the answers that were graded earn without it, if none of them can have been right for
-    the grader; empty if some were, or none was graded.
+    the grader; empty if some were, or none was graded. With `swapped` the source takes its
+    item for the sample.
     """
 
     use: FieldUse
     files: Sequence[tuple[str, int, FieldCount]]
     severity: Severity
     effect: str = ""
+    swapped: bool = False
 
     @property
     def everywhere(self) -> bool:
@@ -54,11 +57,21 @@ class _Lack:
     @property
     def extent(self) -> tuple[object, ...]:
         """Equal for fields that the same number of rows lack."""
-        return self.severity, tuple((name, rows, count.missing) for name, rows, count in self.files)
+        return (
+            self.severity,
+            self.swapped,
+            tuple((name, rows, count.missing) for name, rows, count in self.files),
+        )
 
     @property
     def near(self) -> str:
         return next((count.near for *_, count in self.files if count.near), "")
+
+    @property
+    def near_line(self) -> str:
+        """The first line that has what `near` names, with its file."""
+        lines = (Location(name, count.near_line) for name, _, count in self.files if count.near)
+        return str(next(lines, ""))
 
 
 def _ask(inputs: Inputs) -> Answer:
@@ -77,6 +90,9 @@ def _ask(inputs: Inputs) -> Answer:
         for use in uses
         if (lack := _lack(use, [(name, f.rows, f.counts[use.steps]) for name, f in counts], effect))
     ]
+    for lack in lacks:
+        if lack.use.path in facts.swapped and lack.everywhere:
+            lack.severity, lack.swapped = "warning", True
     return _findings(inputs, lacks)
 
 
@@ -167,14 +183,26 @@ def _effect(lack: _Lack) -> str:
 
 
 def _fix(group: Sequence[_Lack]) -> str:
-    meant = [f"`{lack.near}` in place of `{lack.use.name}`" for lack in group if lack.near]
-    if meant:
-        return f"Did you mean {and_joined(meant[:_MOST_NAMED])}?"
+    if group[0].swapped:
+        return f"The arguments of `grade` are (sample, item). {SWAPPED_HINT}"
+    near = [lack for lack in group if lack.near][:_MOST_NAMED]
+    if near and not group[0].everywhere:  # another name in the grader would fail the other rows
+        meant = and_joined(f"`{lack.near}` for `{lack.use.name}`" for lack in near)
+        rest = "" if _is_only_one(group[0]) else " Add the field to the others, or leave them out."
+        return f"{near[0].near_line} has {meant}: name it there as in the other rows.{rest}"
+    if near:
+        meant = and_joined(f"`{lack.near}` in place of `{lack.use.name}`" for lack in near)
+        return f"Did you mean {meant}?"
     if group[0].severity == "info":
         return "Nothing needs to be done if the field is optional."
     if group[0].everywhere:
         return f"Name a field that the rows have, or add it to {count_of(group[0].files, 'file')}."
     return "Add the field to these rows, or leave them out."
+
+
+def _is_only_one(lack: _Lack) -> bool:
+    """Whether one row lacks it in all files."""
+    return sum(count.missing for *_, count in lack.files) == 1
 
 
 CHECK = Check(

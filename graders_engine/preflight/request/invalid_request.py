@@ -21,17 +21,29 @@ from graders_engine.language.spelling import nearest
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.findings import Finding, Location
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.request.shape import METHODS, joined, objects_in
+from graders_engine.preflight.request.shape import CALLER_KEYS, METHODS, joined, objects_in
 
 _NEEDED = ("model", "training_file")
 
 
 def _ask(inputs: Inputs) -> Iterator[Finding]:
     job = inputs.job or {}
+    if is_grader(job):
+        yield Finding(
+            "invalid-request", "error", "This is a grader, and not the request of a job.",
+            "Pass it with --grader, or put it into `method.reinforcement.grader` of a request.",
+            where=[Location(inputs.job_file)],
+        )  # fmt: skip
+        return
     for path, message, fix in [*_unknown(job), *_missing(job)]:
         yield Finding(
             "invalid-request", "error", message, fix, where=[Location(inputs.job_file, 0, path)]
         )
+
+
+def is_grader(job: Mapping[str, Any]) -> bool:
+    """Whether what was given for a request is a grader: it has a type, and nothing that a job needs."""
+    return isinstance(job.get("type"), str) and not {"method", "training_file"} & set(job)
 
 
 def _unknown(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -39,10 +51,11 @@ def _unknown(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         for key in given:
             if key in known:
                 continue
-            near = nearest(str(key), known)
-            fix = f"Did you mean `{near}`?" if near else f"The keys are {', '.join(known)}."
-            where = f"`{path}`" if path else "The request"
-            yield joined(path, str(key)), f"{where} has no key `{key}`.", fix
+            named = [one for one in known if one not in CALLER_KEYS]
+            near = nearest(str(key), named)
+            fix = f"Did you mean `{near}`?" if near else f"The keys are {', '.join(named)}."
+            where = f"`{path}`" if path else "the request"
+            yield joined(path, str(key)), f"`{key}` is no key of {where}.", fix
 
 
 def _missing(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

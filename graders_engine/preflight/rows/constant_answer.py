@@ -32,6 +32,8 @@ def _ask(inputs: Inputs) -> Answer:
         return NotChecked(inputs.why_unsure)
     if not trials:
         return NotChecked("the answers are too many for one of them to be always right")
+    if not rewards_in(trials):
+        return NotChecked("no answer that was given to all rows has a reward")
     return _findings(inputs, scale, _by_answer(trials))
 
 
@@ -58,8 +60,6 @@ def _findings(
     means = {
         label: mean for label, found in by_answer.items() if (mean := mean_of(found)) is not None
     }
-    if not means:
-        return
     best = max(means, key=lambda label: means[label])
     share, answer = scale.share(means[best]), by_answer[best][0].ask.sample
     if share < _HALF:

@@ -25,7 +25,13 @@ from graders_engine.preflight.attacks.verdicts import SILENCED_BY, guess_is_poor
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.corruptions.catalog import BY_NAME
 from graders_engine.preflight.corruptions.plan import NAME
-from graders_engine.preflight.corruptions.results import Noticed, listed, noticed, rewarded_rows
+from graders_engine.preflight.corruptions.results import (
+    Noticed,
+    listed,
+    noticed,
+    rewarded_rows,
+    wrong_versions,
+)
 from graders_engine.preflight.findings import Finding, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.showing import location, see
@@ -55,6 +61,8 @@ def _ask(inputs: Inputs) -> Answer:
     found = [one for one in noticed(inputs) if one.rows >= _FEWEST]
     if not found:
         return NotChecked("no right answer has a number, a negation, a key or a call to change")
+    if all(trial.outcome.blame == "grader" for trial in wrong_versions(inputs)):
+        return NotChecked("the grader fails on every wrong version of a right answer")
     limit = inputs.options.limit("corruption_survival")
     noisy = is_noisy(inputs)
     graded = {id(one): _severity(one, found, limit, noisy=noisy) for one in found}

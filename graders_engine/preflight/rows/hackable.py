@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from graders_engine.outcome import Flag
 from graders_engine.preflight.attacks.catalog import BY_NAME
 from graders_engine.preflight.attacks.plan import NAME
+from graders_engine.preflight.attacks.reached import why_unmeasured
 from graders_engine.preflight.attacks.verdicts import (
     SILENCED_BY,
     attack_command,
@@ -65,6 +66,8 @@ def _ask(inputs: Inputs) -> Answer:
         best = serious[0][0].attack
         fix = _FIXES_BY_NAME.get(best.name, _FIXES.get(best.kind, ""))
         found.insert(0, finding_of("hackable", serious, inputs, fix))
+    elif not found and (why := why_unmeasured(inputs, ("free", "blind"))):
+        return NotChecked(why)
     return found
 
 

@@ -46,6 +46,8 @@ def _ask(inputs: Inputs) -> Answer:
         return NotChecked(
             "no right answer that earns full marks could be paired with another row's"
         )
+    if all(trial.outcome.blame == "grader" for *_, trial in pairs):
+        return NotChecked("the grader fails on every answer of another row")
     return _findings(inputs, scale, pairs)
 
 

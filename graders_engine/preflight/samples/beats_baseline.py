@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graders_engine.preflight.attacks.reached import why_unmeasured
 from graders_engine.preflight.attacks.results import earned
 from graders_engine.preflight.check import Answer, Check
 from graders_engine.preflight.findings import Finding, NotChecked
@@ -29,7 +30,9 @@ _KINDS = ("free", "blind")
 def _ask(inputs: Inputs, baseline: Baseline) -> Answer:
     if not inputs.trials.get("attacks"):
         return NotChecked("no attack was graded")
-    return _findings(inputs, baseline)
+    found = list(_findings(inputs, baseline))
+    why = "" if found else why_unmeasured(inputs, _KINDS)
+    return NotChecked(why) if why else found
 
 
 def _findings(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:

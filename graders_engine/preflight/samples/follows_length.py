@@ -29,17 +29,19 @@ _STRONG = 0.5
 def _ask(inputs: Inputs, baseline: Baseline) -> Answer:
     if len(baseline.samples) < _FEWEST:
         return NotChecked(f"fewer than {_FEWEST} samples have a reward")
-    return _findings(inputs, baseline)
-
-
-def _findings(inputs: Inputs, baseline: Baseline) -> Iterator[Finding]:
     import numpy as np
 
     from graders_engine.statistics.correlation import spearman
 
     chars = np.array([float(len(text_of(sample.sample))) for sample in baseline.samples])
     found = spearman(baseline.centred, centred(chars, baseline.prompts))
-    if found is None or abs(found) <= _STRONG:
+    if found is None:
+        return NotChecked("among answers to one prompt, rewards or lengths do not differ")
+    return _findings(inputs, baseline, found)
+
+
+def _findings(inputs: Inputs, baseline: Baseline, found: float) -> Iterator[Finding]:
+    if abs(found) <= _STRONG:
         return
     attack = "filler" if found > 0 else "empty"
     pays = any(

@@ -40,9 +40,17 @@ def read_samples(inputs: Inputs, path: Location) -> None:
         inputs.samples_fault = str(error)
         return
     inputs.samples_read = len(refs)
-    inputs.samples_unreadable = sum(isinstance(ref.row, Unreadable) for ref in refs)
+    inputs.samples_unreadable = [
+        (ref.line, ref.row.reason) for ref in refs if isinstance(ref.row, Unreadable)
+    ]
     found = _Rows(inputs)
-    own = [given for ref in refs if (given := found.sample_of(ref)) is not None]
+    own, lost = list[GivenSample](), list[int]()
+    for ref in refs:
+        if (given := found.sample_of(ref)) is not None:
+            own.append(given)
+        elif not isinstance(ref.row, Unreadable):
+            lost.append(ref.line)
+    inputs.samples_lost = lost
     inputs.given = _with_the_rows_items(inputs, own)
     if results is not None and inputs.given == own:
         inputs.samples = [

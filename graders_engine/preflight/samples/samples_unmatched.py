@@ -13,7 +13,7 @@ Ignore it when: the samples that remain are enough.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graders_engine.outcome import details_line
@@ -23,6 +23,7 @@ from graders_engine.preflight.findings import Finding, Location
 from graders_engine.preflight.inputs import Inputs
 
 _ID = "samples-unmatched"
+_SHOWN = 3
 MOST_SAMPLES = 20_000
 """Samples that are read; more change no estimate by much."""
 
@@ -79,7 +80,7 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
             "Draw that many evenly if the file is sorted.", where=where,
         )  # fmt: skip
     yield from _items(inputs, where)
-    lost = inputs.samples_read - len(inputs.given)
+    lost, unreadable = inputs.samples_read - len(inputs.given), len(inputs.samples_unreadable)
     if lost and not inputs.given:
         yield Finding(
             _ID, "error", f"None of the {lost:,} samples belongs to a row of the files.",
@@ -88,19 +89,27 @@ def _ask(inputs: Inputs) -> Iterator[Finding]:
     elif inputs.samples_unreadable:
         yield Finding(
             _ID, "warning",
-            f"{inputs.samples_unreadable:,} of {inputs.samples_read:,} samples cannot be read, and are left "
-            "out.",
-            "Mend these lines: each must be a JSON object.", where=where, rows=inputs.samples_unreadable,
-            numbers={"unreadable": inputs.samples_unreadable, "samples": inputs.samples_read},
+            f"{unreadable:,} of {inputs.samples_read:,} samples cannot be read, and "
+            f"{'is' if unreadable == 1 else 'are'} left out.",
+            "Mend these lines: each must be a JSON object.",
+            where=_places(inputs, [line for line, _ in inputs.samples_unreadable]), rows=unreadable,
+            numbers={"unreadable": unreadable, "samples": inputs.samples_read},
+            details=[f"line {line}: {why}" for line, why in inputs.samples_unreadable[:_SHOWN]],
         )  # fmt: skip
-    lost -= inputs.samples_unreadable
+    lost -= unreadable
     if lost and inputs.given:
         yield Finding(
             _ID, "warning",
-            f"{lost:,} of {inputs.samples_read:,} samples belong to no row of the files, and are left out.",
-            "Sample the base model on these rows, and keep their items.", where=where, rows=lost,
+            f"{lost:,} of {inputs.samples_read:,} samples {'belongs' if lost == 1 else 'belong'} to no row "
+            f"of the files, and {'is' if lost == 1 else 'are'} left out.",
+            "Sample the base model on these rows, and keep their items.",
+            where=_places(inputs, inputs.samples_lost), rows=lost,
             numbers={"unmatched": lost, "samples": inputs.samples_read},
         )  # fmt: skip
+
+
+def _places(inputs: Inputs, lines: Sequence[int]) -> list[Location]:
+    return [Location(inputs.samples_file, line) for line in dict.fromkeys(lines)]
 
 
 def _items(inputs: Inputs, where: list[Location]) -> Iterator[Finding]:

@@ -35,6 +35,8 @@ def _findings(inputs: Inputs) -> Iterator[Finding]:
     if single:
         reasons.append(
             f"{single} of {len(counts)} prompts have one sample: their groups cannot be judged"
+            if len(counts) > 1
+            else "the one prompt has one sample: groups cannot be judged"
         )
     elif least < size:
         reasons.append(f"some prompts have {least} samples, and a group in training has {size}")
@@ -44,7 +46,8 @@ def _findings(inputs: Inputs) -> Iterator[Finding]:
             f"only {len(inputs.samples)} of {len(inputs.given)} samples were graded{limit}"
         )
     if len(counts) < _PROMPTS:
-        reasons.append(f"there are {len(counts)} prompts: intervals are wide")
+        are = f"are {len(counts)} prompts" if len(counts) > 1 else "is one prompt"
+        reasons.append(f"there {are}: intervals are wide")
     if reasons:
         text = "; ".join(reasons)
         yield Finding(

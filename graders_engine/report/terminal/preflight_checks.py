@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from textwrap import fill
 
 from graders_engine.preflight.asking import require_known
 from graders_engine.preflight.check import GROUPS
 from graders_engine.preflight.table import CHECKS
-from graders_engine.report.terminal.screen import Heading, Screen
+from graders_engine.report.terminal.screen import FILE, Heading, Screen
 
 
-def explained(id_: str) -> str:
+def explained(id_: str, screen: Screen = FILE) -> str:
     """The page of a check: what it means, why, an example, how to mend it, when to ignore it.
 
     Raises:
@@ -19,7 +20,11 @@ def explained(id_: str) -> str:
     """
     require_known(CHECKS, [id_])
     check = next(check for check in CHECKS if check.id == id_)
-    return f"{check.id} ({check.group})\n\n{check.page}"
+    page = check.page
+    if screen.wraps:  # its lines are those of a source, which the screen breaks at other places
+        parts = (part.replace("\n", " ") for part in page.split("\n\n"))
+        page = "\n\n".join(fill(p, screen.columns, break_on_hyphens=False) for p in parts)
+    return screen.text([f"{check.id} ({check.group})", "", *page.split("\n")])
 
 
 def listed(screen: Screen) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +11,7 @@ from typing import Any
 
 from graders_engine.report.terminal.columns import color_wanted, columns_of, is_terminal
 from graders_engine.report.visible import visible
+from graders_engine.report.width import columns_of as columns_of_text
 from graders_engine.report.width import excerpt, wrapped
 
 FILE_COLUMNS = 130
@@ -36,7 +38,7 @@ class Problem(str):
 
 _CARETS = re.compile(r" *\^+")
 _COMMAND = re.compile(" {4}(?:for n in [^;]+; do )?graders ")
-"""Begins a command to be copied: a line break within it would end it."""
+"""Begins a command to be copied: a line break within it would end it, but for one after a backslash."""
 _CODES: dict[type[str], str] = {Heading: "1", Caution: "33", Problem: "31"}
 
 
@@ -74,7 +76,7 @@ class Screen:
                 yield carets, kind
                 carets = ""
             elif _COMMAND.match(line):
-                yield line, kind
+                yield from ((part, kind) for part in _command(line, self.columns))
             elif _CARETS.fullmatch(below):
                 source, carets = excerpt(line, below, self.columns)
                 yield source, kind
@@ -85,6 +87,33 @@ class Screen:
         code = _CODES.get(kind) if self.color and line else None
         return f"\x1b[{code}m{line}\x1b[0m" if code else line
 
+
+def _command(line: str, columns: int) -> list[str]:
+    """A command as lines that a shell joins again, broken before its options; a loop stays as it is."""
+    if columns_of_text(line) <= max(columns, _LONG_COMMAND) or not line.startswith("    graders "):
+        return [line]
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return [line]
+    parts: list[str] = []
+    for word in words:
+        if word.startswith("--") or not parts:
+            parts.append(shlex.quote(word))
+        else:
+            parts[-1] += f" {shlex.quote(word)}"
+    lines = [f"    {parts[0]}"]
+    for part in parts[1:]:
+        if columns_of_text(f"{lines[-1]} {part}") + len(_JOINED) <= columns:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(f"        {part}")
+    return [f"{one}{_JOINED}" for one in lines[:-1]] + lines[-1:]
+
+
+_JOINED = " \\"
+_LONG_COMMAND = 200
+"""Columns up to which a command is easier to copy in one piece than to read in several."""
 
 FILE = Screen()
 """A file or a pipe."""
