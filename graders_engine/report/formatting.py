@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from graders_engine.dataset.results.reasons import Reason, most_frequent
 from graders_engine.outcome import Blame
 from graders_engine.report.visible import one_line
 
@@ -83,21 +84,12 @@ def format_share(count: int, total: int) -> str:
     return format_percent(count / total) if total else "-"
 
 
-Reasons = Mapping[str, tuple[int, str]]
-"""Why rows cannot be read, by the kind of reason: how often, and the first one."""
-
-
-def most_frequent(reasons: Reasons, most: int = 3) -> list[tuple[int, str]]:
-    """The most frequent of these reasons: how often, and the first one."""
-    return sorted(reasons.values(), key=lambda one: -one[0])[:most]
-
-
 def much_blamed(
     blames: Mapping[Blame, int],
     rows: int,
     *,
     grouped: bool = False,
-    reasons: Reasons = MappingProxyType({}),
+    reasons: Mapping[str, Reason] = MappingProxyType({}),
 ) -> Iterator[str]:
     """What must be known before a mean is read: a sentence on each blame that takes too many rewards.
 
@@ -107,18 +99,26 @@ def much_blamed(
         grouped: whether they are samples of rows.
         reasons: why rows cannot be read; one that most of those to blame have is said itself.
     """
-    common = next(iter(most_frequent(reasons, 1)), (0, ""))
+    common = next(iter(most_frequent(reasons, 1)), None)
     for blame, count in blames.items():
         if count > (MOST_OF_SAMPLES if blame == "sample" else MOST_BLAMED) * rows:
             share = format_share(count, rows)
             meaning = BLAME_MEANINGS[blame]
-            if blame == "row" and 2 * common[0] > count:
-                first = one_line(common[1].rstrip("."), MAX_REASON)
-                meaning = f"{common[0]:,} are in no mean because of this: {first}"
-            yield (
-                f"{share} of {format_rows(rows, grouped=grouped)} have no reward because of the {blame}: "
-                f"{meaning}"
-            )
+            if blame == "row" and common and 2 * common.rows > count:
+                meaning = f"{one_line(common.described.rstrip('.'), MAX_REASON)}; in no mean"
+            all_rows = format_rows(rows, grouped=grouped)
+            have = "has" if rows == 1 else "have"
+            yield f"{share} of {all_rows} {have} no reward because of the {blame}: {meaning}"
+
+
+def row_reasons(tally: Tally) -> Iterator[str]:
+    """Why rows cannot be graded, the most frequent reasons first, and how many rows have others."""
+    shown = most_frequent(tally.reasons)
+    for reason in shown:
+        yield one_line(reason.described, MAX_REASON)
+    others = tally.blames["row"] - sum(reason.rows for reason in shown)
+    if shown and others:
+        yield f"{others:,} for other reasons"
 
 
 def clamped_numbers(tally: Tally) -> Iterator[str]:

@@ -24,9 +24,9 @@ from graders_engine.report.formatting import (
     format_range,
     format_rows,
     format_share,
-    most_frequent,
     much_blamed,
     parts_left_out,
+    row_reasons,
 )
 from graders_engine.report.histogram import BARS, histogram
 from graders_engine.report.terminal.screen import FILE, Caution, Heading, Problem, Screen
@@ -48,7 +48,6 @@ if TYPE_CHECKING:  # numpy and scipy take a while to import, and `score` prints 
     from graders_engine.statistics.estimate import Estimate
     from graders_engine.statistics.samples import Signal
 
-_MOST_REASONS = 3
 _MAX_QUOTED = 240
 """Columns of a line that quotes a row's details; on a narrower terminal it is wrapped."""
 _MAX_ROWS = 3
@@ -207,15 +206,9 @@ def _statuses(tally: Tally) -> Iterator[str]:
                 if count and blame != "infrastructure":
                     yield _count_line(f"  {blame}", count, tally.rows, BLAME_MEANINGS[blame])
                 if blame == "row":
-                    yield from _reasons(tally)
+                    yield from (f"    {reason}" for reason in row_reasons(tally))
         if status == "failed" and tally.without_output:
             yield f"  {tally.without_output:,} of these have an error in place of an output"
-
-
-def _reasons(tally: Tally) -> Iterator[str]:
-    """Why rows cannot be graded, the most frequent reasons first."""
-    for count, first in most_frequent(tally.reasons, _MOST_REASONS):
-        yield f"    {count:,}: {one_line(first, MAX_REASON)}"
 
 
 def _count_line(name: str, count: int, rows: int, meaning: str) -> str:
