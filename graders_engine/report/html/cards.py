@@ -107,7 +107,7 @@ def slowest(digest: Digest, texts: RowTexts) -> list[SlowRow]:
         SlowRow(
             result.name,
             f"{1000 * result.seconds:,.0f}",
-            format_reward(result.reward),
+            format_reward(result.counted),
             kind_label(kind_of_row(result)),
             one_line(texts.of(result).sample, SUMMARY_CHARS),
         )
