@@ -113,11 +113,11 @@ def much_blamed(
 
 def row_reasons(tally: Tally) -> Iterator[str]:
     """Why rows cannot be graded, the most frequent reasons first, and how many rows have others."""
-    shown = most_frequent(tally.reasons)
-    for reason in shown:
+    listed = most_frequent(tally.reasons)
+    for reason in listed:
         yield one_line(reason.described, MAX_REASON)
-    others = tally.blames["row"] - sum(reason.rows for reason in shown)
-    if shown and others:
+    others = tally.blames["row"] - sum(reason.rows for reason in listed)
+    if listed and others:
         yield f"{others:,} for other reasons"
 
 

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import msgspec
 
 from graders_engine.compiled import CompiledGrader, Unreadable, scope_reader
+from graders_engine.dataset.rows.misleading import EmptyReferences, text_cells
 from graders_engine.dataset.rows.read import ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import Shape, without_outputs
@@ -94,6 +95,7 @@ class CheckedPaths(msgspec.Struct):
         unreadable_reason: why the first of them could not be read.
         unreadable_reasons: the first different reasons, each with its rows; more are in none.
         code: the fields of the grader with code that reads rows by itself, which is not checked.
+        notes: what in the rows gives rewards that look right, though something else is meant.
     """
 
     data: str
@@ -106,6 +108,7 @@ class CheckedPaths(msgspec.Struct):
     unreadable_reason: str = ""
     unreadable_reasons: list[FailingRows] = []
     code: list[str] = []
+    notes: list[str] = []
 
     @property
     def readable(self) -> int:
@@ -157,6 +160,8 @@ def check_paths(
     if not checked.samples:
         variables = [(one, path) for one, path in variables if one.namespace == "item"]
         checked.paths = [path for _, path in variables]
+    references = EmptyReferences(compiled)
+    checked.notes = list(text_cells(compiled, data_set.records))
     scope_of_row = scope_reader(None, lambda: False)
     for ref in _rows(data_set.records, data_set.shape):
         checked.rows += 1
@@ -170,11 +175,15 @@ def check_paths(
             _add_failing(checked.unreadable_reasons, ref, str(error))
             continue
         checked.grouped = checked.grouped or ref.sample > 0
+        references.see(scope.item)
         for variable, path in variables:
             try:
                 variable.value(scope)
             except GradingError as error:
                 path.fail(ref, str(error))
+    unit = "sample" if checked.grouped else "row"
+    seen = f"the {references.rows:,} {unit}{'' if references.rows == 1 else 's'}"
+    checked.notes += references.notes(seen)
     return checked
 
 

@@ -79,6 +79,7 @@ def _summary(checked: CheckedPaths) -> Iterator[str]:
         yield "The rows have no model outputs: paths of `sample` were not followed."
     if checked.code:
         yield f"Not checked, because code reads the rows there: {', '.join(checked.code)}."
+    yield from (f"note: {note}" for note in checked.notes)
 
 
 def _seen(checked: CheckedPaths) -> str:
