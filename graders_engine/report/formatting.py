@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from graders_engine.dataset.results.reasons import Reason, most_frequent
-from graders_engine.outcome import Blame
+from graders_engine.outcome import Blame, Flag, details_line
 from graders_engine.report.visible import one_line
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
@@ -28,6 +28,13 @@ BLAME_MEANINGS: dict[Blame, str] = {
     "infrastructure": "an outage, or an error in place of an output; in no mean",
 }
 """Who can be to blame, and what that means for the row."""
+_FLAG_MEANINGS: dict[str, str] = {
+    Flag.UNRESPONSIVE_REWARD: "the output is empty",
+    Flag.TRUNCATED_OBSERVATION: "the output was cut off",
+}
+"""Flags of the sample itself, which come without details."""
+OF_SCORED = " of the scored"
+"""After a heading of rewards, where invalid rows count in the mean, too, and are not among them."""
 MAX_REASON = 200
 """Characters of a reason in a report."""
 MOST_BLAMED = 0.05
@@ -109,6 +116,11 @@ def much_blamed(
             all_rows = format_rows(rows, grouped=grouped)
             have = "has" if rows == 1 else "have"
             yield f"{share} of {all_rows} {have} no reward because of the {blame}: {meaning}"
+
+
+def flag_reason(flag: str, details: str) -> str:
+    """Why a flag is set, as one line: what its details say, or what it means where it has none."""
+    return details_line(details) if details else _FLAG_MEANINGS.get(flag, "")
 
 
 def row_reasons(tally: Tally) -> Iterator[str]:

@@ -78,11 +78,11 @@ def refuse_table(source: Source) -> None:
         return
     header, first = csv.reader(lines)
     if len(header) == len(first) > 1 and all(header):
-        names = ", ".join(name[:40] for name in header[:_SHOWN_NAMES])
+        more = ["…"] if len(header) > _SHOWN_NAMES else []
+        names = ", ".join([*(name[:40] for name in header[:_SHOWN_NAMES]), *more])
         raise DataSetError(
-            f"{source.path} is no JSONL: it looks like a CSV table with the header {names}"
-            f"{', …' if len(header) > _SHOWN_NAMES else ''}: name it .csv, or pass --format csv to `score` and "
-            "`validate`."
+            f"{source.path} is no JSONL: it looks like a CSV table with the header {names}: "
+            "name it .csv, or pass --format csv to `score` and `validate`."
         )
 
 

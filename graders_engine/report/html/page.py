@@ -33,6 +33,7 @@ PRINTED_ROWS = 40
 """Rows of the table that are printed on paper; `page.css` has the same number."""
 _FILTERS: tuple[Callable[..., Any], ...] = (
     formatting.format_correlation,
+    formatting.flag_reason,
     formatting.format_cost,
     formatting.format_count,
     formatting.format_interval,
