@@ -139,7 +139,9 @@ def test_the_lowest_rewards_are_said_to_be_of_the_scored_rows_where_others_count
     tmp_path: Path,
 ) -> None:
     data, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
-    rows = [{"item": {}, "model_sample": text} for text in ('{"a": "cat"}', "prose", "")]
+    rows: list[dict[str, object]] = [
+        {"item": {}, "model_sample": text} for text in ('{"a": "cat"}', "prose", "")
+    ]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     grader = CHECK.replace("{{sample.output_text}}", "{{sample.output_json.a}}")
     assert grader != CHECK
