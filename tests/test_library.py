@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from graders_engine import (
     AsyncEngine,
@@ -196,6 +197,15 @@ TWICE = (
 def test_the_path_of_a_grader_is_not_read_and_that_is_said(engine: Engine, grader: Any) -> None:
     with pytest.raises(InvalidGrader, match="path of a file is not read here"):
         engine.run(grader, model_sample="a")
+
+
+def test_a_yaml_text_in_place_of_a_grader_says_who_reads_yaml() -> None:
+    text = "type: string_check\nname: x\noperation: eq\ninput: a\nreference: b\n"
+    with Engine() as engine, pytest.raises(InvalidGrader, match="the command line alone reads"):
+        engine.validate(text)
+    grader = YAML(typ="safe").load(text)
+    with Engine() as engine:
+        assert engine.validate(grader).grader["reference"] == "b"
 
 
 def test_faulty_json_is_shown_with_a_caret(engine: Engine) -> None:

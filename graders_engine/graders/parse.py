@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,6 +55,11 @@ _PATHS = (
     "The path of a file is not read here: pass what the file holds, as in "
     "`json.loads(Path('grader.json').read_text())`."
 )
+_YAML = (
+    "It seems to be YAML, which the command line alone reads: pass a dict, such as "
+    "`ruamel.yaml.YAML(typ='safe').load(text)`."
+)
+_YAML_KEY = re.compile(r"^(?:- )?[\w\"'-]+:(?:\s|$)", re.MULTILINE)
 
 
 def _unreadable(grader: Any, reason: str) -> Mistake:
@@ -62,7 +68,8 @@ def _unreadable(grader: Any, reason: str) -> Mistake:
     if not isinstance(grader, str):
         return mistake
     if grader.lstrip()[:1] not in ("{", "[", '"'):
-        return dataclasses.replace(mistake, hint=_PATHS)
+        hint = _YAML if _YAML_KEY.search(grader) else _PATHS
+        return dataclasses.replace(mistake, hint=hint)
     fault = json_fault(grader)
     if fault is None or may_hold_key(grader):
         return mistake

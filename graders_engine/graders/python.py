@@ -128,6 +128,10 @@ class PythonGrader(GraderSpec):
                 hint="If the rows have such a key of their own, nothing is wrong.",
             )
 
+    def item_fields(self) -> tuple[str, ...]:
+        """The fields of the item that its code reads by name, and does not convert on the spot."""
+        return python_source.inspect(self.source).item_fields
+
     def reads_sample(self) -> bool:
         """Whether its code uses the first argument of `grade`, or might."""
         return python_source.inspect(self.source).reads_sample

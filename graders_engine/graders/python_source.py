@@ -28,6 +28,7 @@ class SourceReport(NamedTuple):
         imports: the modules that it names in an import, wherever that stands.
         item_reads: where it takes the model's output from the item: what stands there, with its line.
         swapped: the line of a `grade` whose arguments are named as if the item came first; 0 for none.
+        item_fields: the item's fields that it reads by name, and does not convert on the spot.
         reads_sample: whether its `grade` uses its first argument, or might.
         executions: what it names that executes text or data as code, with its line.
     """
@@ -40,6 +41,7 @@ class SourceReport(NamedTuple):
     imports: tuple[str, ...] = ()
     item_reads: tuple[tuple[str, int], ...] = ()
     swapped: int = 0
+    item_fields: tuple[str, ...] = ()
     reads_sample: bool = True
     executions: tuple[tuple[str, int], ...] = ()
 
@@ -70,6 +72,7 @@ def read(source: str) -> SourceReport:
         imports=tuple(_imports(tree)),
         item_reads=tuple(_item_reads(tree)),
         swapped=_swapped(tree),
+        item_fields=tuple(dict.fromkeys(_item_fields(tree))),
         reads_sample=_reads_sample(tree),
         executions=tuple(executions(tree)),
     )
@@ -92,7 +95,9 @@ def _read_elsewhere(source: str) -> SourceReport:
         return SourceReport(f"Python cannot parse the source{link}{why}.")
     for name in ("item_reads", "executions"):
         fields[name] = tuple((text, line) for text, line in fields[name])
-    return SourceReport(**fields)._replace(imports=tuple(fields["imports"]))
+    for name in ("imports", "item_fields"):
+        fields[name] = tuple(fields[name])
+    return SourceReport(**fields)
 
 
 def _misfit(tree: ast.Module) -> str:
@@ -166,6 +171,13 @@ _READERS = ("get", "pop", "setdefault", "__getitem__")
 
 def _item_reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Reads of the item's `sample` or `sample.…`, where Foundry's code evaluators have the output."""
+    for node, key in _named_fields(tree):
+        if _OUTPUT_KEYS.fullmatch(key):
+            yield f'item["{key}"]', node.lineno
+
+
+def _named_fields(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
+    """Where a field of the item is named: read, or asked for."""
     names = _names_of_item(tree)
     for node in ast.walk(tree):
         key: ast.expr | None = None
@@ -182,8 +194,51 @@ def _item_reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
             and isinstance(key.value, str)
         ):
             continue
-        if _OUTPUT_KEYS.fullmatch(key.value) and _is_item(holder, names):
-            yield f'item["{key.value}"]', node.lineno
+        if _is_item(holder, names):
+            yield node, key.value
+
+
+_TEXT_USES = frozenset(
+    {"Decimal", "Fraction", "ascii", "casefold", "endswith", "float", "int", "len", "literal_eval", "loads",
+     "lower", "print", "replace", "repr", "safe_load", "split", "splitlines", "startswith", "str", "strip",
+     "type", "upper"}
+)  # fmt: skip
+"""What takes a text, and shows that one is expected."""
+
+
+def _item_fields(tree: ast.Module) -> Iterator[str]:
+    """Fields of the item whose value is used as it is: neither converted on the spot nor used as a text."""
+    as_text = {id(part) for node in ast.walk(tree) for part in _used_as_text(node)}
+    for node, key in _named_fields(tree):
+        if not isinstance(node, ast.Compare) and id(node) not in as_text:
+            yield key
+
+
+def _used_as_text(node: ast.AST) -> list[ast.expr]:
+    """The expressions in a node, one step below it, that are used as a text there."""
+    if isinstance(node, ast.FormattedValue):
+        return [node.value]
+    if isinstance(node, ast.Attribute):
+        return [node.value] if node.attr in _TEXT_USES else []
+    if isinstance(node, ast.Call):
+        return [*node.args] if _called(node) in _TEXT_USES else []
+    sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+    return sides if any(map(_is_text, sides)) else []
+
+
+def _called(node: ast.Call) -> str:
+    return getattr(node.func, "attr", "") or getattr(node.func, "id", "")
+
+
+def _is_text(node: ast.expr) -> bool:
+    """Whether an expression is plainly a text, so that what it is compared with should be one."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str)
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.slice, ast.Constant) and node.slice.value == "output_text"
+    return isinstance(node, ast.JoinedStr) or (
+        isinstance(node, ast.Call) and _called(node) in ("str", "repr", "strip", "lower", "upper")
+    )
 
 
 def _is_item(node: ast.expr | None, names: set[str]) -> bool:

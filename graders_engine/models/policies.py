@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import msgspec
 
@@ -208,7 +209,7 @@ class Budget:
             ("{} of {} tokens are used", self._max_tokens, self.tokens),
         ):
             if limit is not None and (spent >= limit or spent * (1 + reserved) > limit):
-                numbers = used.format(f"{spent:,.10g}", f"{limit:,.10g}")
+                numbers = used.format(_in_digits(spent), _in_digits(limit))
                 return (
                     f"The budget for judges is spent: {numbers}{'' if spent >= limit else self._expected()}. "
                     "Scored rows are kept; run the same command with a larger budget to resume."
@@ -329,3 +330,8 @@ class Observed(Policy):
             raise
         self._observer(request, reply)
         return reply
+
+
+def _in_digits(amount: float) -> str:
+    """A number of tokens, or an amount of money, without an exponent: 0.000045."""
+    return format(Decimal(f"{amount:.10g}"), ",f")

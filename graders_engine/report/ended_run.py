@@ -29,16 +29,19 @@ class EndedRun:
 
     def __init__(self, tally: Tally, place: Path, settings: Mapping[str, Any]) -> None:
         self._tally, self._settings, self._place = tally, settings, place
-        self._numbers = self._pass_rate = None
+        self._numbers = self._pass_rate = self._judged = None
         meta = read_meta(place)
         self._core = meta.get(METRICS_CORE)
         self._origin = Provenance(place, {**meta, "settings": settings}).settings
         passing = passing_of(meta)
-        if tally.grouped or tally.reward_counts is None:
+        needs_numbers = tally.grouped or tally.reward_counts is None
+        if needs_numbers or settings.get("judges"):  # what judges took is in the results alone
             from graders_engine.dataset.results.digest import digest
             from graders_engine.report.numbers import numbers_of  # imports numpy
 
-            self._numbers = numbers_of(digest(place), meta)
+            self._judged = numbers_of(digest(place), meta)
+        if needs_numbers:
+            self._numbers = self._judged
         elif passing is not None:
             from graders_engine.report.numbers import pass_rate_of
 
@@ -48,7 +51,7 @@ class EndedRun:
         """The report, for a terminal."""
         if self._numbers:
             return numbers_text(self._numbers, self._origin, screen=screen)
-        return tally_text(self._tally, self._origin, self._pass_rate, screen)
+        return tally_text(self._tally, self._origin, self._pass_rate, screen, self._judged)
 
     def json(self, out: Location) -> dict[str, Any]:
         """The report as JSON values.

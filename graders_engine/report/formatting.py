@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from graders_engine.outcome import Blame
+from graders_engine.dataset.results.reasons import Reason, most_frequent
+from graders_engine.outcome import Blame, Flag, details_line
 from graders_engine.report.visible import one_line
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
@@ -27,6 +28,13 @@ BLAME_MEANINGS: dict[Blame, str] = {
     "infrastructure": "an outage, or an error in place of an output; in no mean",
 }
 """Who can be to blame, and what that means for the row."""
+_FLAG_MEANINGS: dict[str, str] = {
+    Flag.UNRESPONSIVE_REWARD: "the output is empty",
+    Flag.TRUNCATED_OBSERVATION: "the output was cut off",
+}
+"""Flags of the sample itself, which come without details."""
+OF_SCORED = " of the scored"
+"""After a heading of rewards, where invalid rows count in the mean, too, and are not among them."""
 MAX_REASON = 200
 """Characters of a reason in a report."""
 MOST_BLAMED = 0.05
@@ -83,21 +91,12 @@ def format_share(count: int, total: int) -> str:
     return format_percent(count / total) if total else "-"
 
 
-Reasons = Mapping[str, tuple[int, str]]
-"""Why rows cannot be read, by the kind of reason: how often, and the first one."""
-
-
-def most_frequent(reasons: Reasons, most: int = 3) -> list[tuple[int, str]]:
-    """The most frequent of these reasons: how often, and the first one."""
-    return sorted(reasons.values(), key=lambda one: -one[0])[:most]
-
-
 def much_blamed(
     blames: Mapping[Blame, int],
     rows: int,
     *,
     grouped: bool = False,
-    reasons: Reasons = MappingProxyType({}),
+    reasons: Mapping[str, Reason] = MappingProxyType({}),
 ) -> Iterator[str]:
     """What must be known before a mean is read: a sentence on each blame that takes too many rewards.
 
@@ -107,18 +106,31 @@ def much_blamed(
         grouped: whether they are samples of rows.
         reasons: why rows cannot be read; one that most of those to blame have is said itself.
     """
-    common = next(iter(most_frequent(reasons, 1)), (0, ""))
+    common = next(iter(most_frequent(reasons, 1)), None)
     for blame, count in blames.items():
         if count > (MOST_OF_SAMPLES if blame == "sample" else MOST_BLAMED) * rows:
             share = format_share(count, rows)
             meaning = BLAME_MEANINGS[blame]
-            if blame == "row" and 2 * common[0] > count:
-                first = one_line(common[1].rstrip("."), MAX_REASON)
-                meaning = f"{common[0]:,} are in no mean because of this: {first}"
-            yield (
-                f"{share} of {format_rows(rows, grouped=grouped)} have no reward because of the {blame}: "
-                f"{meaning}"
-            )
+            if blame == "row" and common and 2 * common.rows > count:
+                meaning = f"{one_line(common.described.rstrip('.'), MAX_REASON)}; in no mean"
+            all_rows = format_rows(rows, grouped=grouped)
+            have = "has" if rows == 1 else "have"
+            yield f"{share} of {all_rows} {have} no reward because of the {blame}: {meaning}"
+
+
+def flag_reason(flag: str, details: str) -> str:
+    """Why a flag is set, as one line: what its details say, or what it means where it has none."""
+    return details_line(details) if details else _FLAG_MEANINGS.get(flag, "")
+
+
+def row_reasons(tally: Tally) -> Iterator[str]:
+    """Why rows cannot be graded, the most frequent reasons first, and how many rows have others."""
+    listed = most_frequent(tally.reasons)
+    for reason in listed:
+        yield one_line(reason.described, MAX_REASON)
+    others = tally.blames["row"] - sum(reason.rows for reason in listed)
+    if listed and others:
+        yield f"{others:,} for other reasons"
 
 
 def clamped_numbers(tally: Tally) -> Iterator[str]:

@@ -126,8 +126,8 @@ def row_json(
         "id": _id(text.row, recorded),
         "group": recorded.group,
         **recorded_json(recorded, run.keys),
-        "reward": recorded.reward,
-        "served": served(recorded),
+        "reward": None if recorded.counted is None else recorded.reward,
+        "served": recorded.counted,
         "flags": recorded.flags,
         "sub_rewards": recorded.sub_rewards,
         **_place(run, index, query),
@@ -145,19 +145,12 @@ def row_json(
     }
 
 
-def served(result: ResultLine) -> float | None:
-    """The reward as the hosted API serves it; None for a failed row."""
-    if result.status == "scored":
-        return result.reward
-    return None if result.status == "failed" else (result.served or 0.0)
-
-
 def recorded_json(result: ResultLine, keys: Sequence[str]) -> dict[str, Any]:
     """What a table says of a row."""
     return {
         "status": result.status,
         "blame": result.blame,
-        "reward": served(result),
+        "reward": result.counted,
         "sub_rewards": [result.sub_rewards.get(key) for key in keys],
         "flags": list(result.flags),
         "seconds": result.seconds,
@@ -205,7 +198,7 @@ def _siblings(run: OpenRun, index: int) -> list[dict[str, Any]]:
     first = max(0, min(at - MAX_SIBLINGS // 2, len(rows) - MAX_SIBLINGS))
     found = [run.result(row) for row in rows[first : first + MAX_SIBLINGS]]
     return [
-        {"row": result.name, "reward": served(result), "status": result.status} for result in found
+        {"row": result.name, "reward": result.counted, "status": result.status} for result in found
     ]
 
 

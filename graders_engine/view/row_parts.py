@@ -121,8 +121,8 @@ def formula_json(
 def again_json(outcome: RowOutcome) -> dict[str, Any]:
     """What came of grading a row again."""
     return {
-        "reward": outcome.reward,
-        "served": outcome.served,
+        "reward": None if outcome.counted is None else outcome.reward,
+        "served": outcome.counted,
         "status": outcome.status,
         "sub_rewards": outcome.sub_rewards,
         "flags": outcome.flags,

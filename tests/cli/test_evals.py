@@ -326,6 +326,15 @@ def test_the_lists_fit_the_terminal(columns: int, folder: Path) -> None:
         assert max(map(columns_of, lines)) <= columns
 
 
+@pytest.mark.parametrize("columns", [40, 80, 130])
+@pytest.mark.parametrize("name", ["baseline", "the second of two, with a shorter prompt"])
+def test_every_run_is_listed_with_its_name(columns: int, name: str, folder: Path) -> None:
+    write(folder / "rows.jsonl", [*ROWS, {"item": {"label": "x"}, "model_sample": "y"}])
+    evals(folder, "run", "eval.json", "--data", "rows.jsonl", "--name", name)
+    listed = evals(folder, "list", COLUMNS=str(columns), LINES="")
+    assert name in " ".join(listed.split())
+
+
 def test_a_run_that_is_killed_is_finished_by_the_next_command(folder: Path) -> None:
     write(folder / "eval.json", [eval_body(SLOW)])
     write(

@@ -133,3 +133,22 @@ def test_rows_with_equal_items_are_noticed_until_they_are_grouped(tmp_path: Path
     write_rows(data, distinct)
     assert graders(*score, str(out), "--overwrite").returncode == 0
     assert hint not in graders("report", str(out)).stdout
+
+
+def test_the_lowest_rewards_are_said_to_be_of_the_scored_rows_where_others_count(
+    tmp_path: Path,
+) -> None:
+    data, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    rows: list[dict[str, object]] = [
+        {"item": {}, "model_sample": text} for text in ('{"a": "cat"}', "prose", "")
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    grader = CHECK.replace("{{sample.output_text}}", "{{sample.output_json.a}}")
+    assert grader != CHECK
+    graders("score", "--grader", grader, "--data", str(data), "--out", str(out))
+    said = graders("report", str(out)).stdout
+    assert "lowest rewards of the scored\n" in said
+    assert "unresponsive_reward_error  1, first on line 3: the output is empty\n" in said
+    page = (tmp_path / "out.jsonl.html").read_text(encoding="utf-8")
+    assert "Lowest rewards of the scored" in page
+    assert "the output is empty" in page

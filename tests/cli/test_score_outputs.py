@@ -67,7 +67,38 @@ def test_what_has_an_error_in_place_of_an_output_is_no_outage(tmp_path: Path) ->
 def test_the_most_frequent_reasons_of_invalid_rows_are_listed(tmp_path: Path) -> None:
     rows = [{"id": f"r{n}", "gold": "1"} for n in range(4)]
     ran = score(tmp_path, rows, [{"id": "r0", "text": "1"}], "--join-on", "id")
-    assert "    3: No output has the id 'r1'." in ran.stdout
+    assert "    3 of this kind, first on line 2: No output has the id 'r1'." in ran.stdout
+
+
+def test_a_reason_is_said_of_no_row_that_has_another_one(tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    table.write_text("q,gold,text\na,1,1\nb,1\nc,1,1,x\nd,1\n")
+    arguments = ["score", CHECK, "--data", table, "--sample-field", "text", "--out"]
+
+    def report(cells: str) -> str:
+        table.write_text(f"q,gold,text\na,1,1\n{cells}")
+        ran = CliRunner().invoke(
+            cli.graders, [*map(str, arguments), str(tmp_path / "out.jsonl"), "--overwrite"]
+        )
+        return ran.stdout
+
+    said = "first on line 3: The row has 2 cells, but the header names 3"
+    assert report("b,1\nc,1,1,x\n").count(f"2 of this kind, {said}") == 2
+    assert report("b,1\nc,1\n").count(f"2, {said}") == 3
+    assert "    line 3: The row has 2 cells, but the header names 3." in report("b,1\n")
+
+
+def test_rows_beyond_the_reasons_that_are_listed_are_counted(tmp_path: Path) -> None:
+    data, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    lines = ['{"item": ', "[]", '{"itme": {"gold": 1}}', '{"item": {"gold": 1}}', "1"]
+    good = '{"item": {"gold": "1"}, "model_sample": "1"}'
+    data.write_text("\n".join([good, *lines, '{"item": {}, "model_sample": "1"}']) + "\n")
+    ran = CliRunner().invoke(
+        cli.graders, ["score", CHECK, "--data", str(data), "--out", str(out), "--keep-going"]
+    )
+    assert "    line 2: The line is not JSON" in ran.stdout
+    assert "    line 3: A row must be an object, but this is an array." in ran.stdout
+    assert "    3 for other reasons" in ran.stdout
 
 
 def test_a_flag_that_was_set_for_different_reasons_says_so(tmp_path: Path) -> None:

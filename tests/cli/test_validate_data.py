@@ -98,6 +98,27 @@ def test_rows_that_cannot_be_read_and_no_rows_do_not_fit(tmp_path: Path) -> None
     assert "has no rows" in empty.stderr
 
 
+def test_each_reason_is_said_of_the_rows_that_have_it(tmp_path: Path) -> None:
+    good = json.dumps({"item": {"label": "a"}, "model_sample": "a"})
+    odd = ['{"item":', '{"itme": {"label": "a"}, "model_sample": "a"}', "[1]", '{"item":']
+    data = written(tmp_path, "rows.jsonl", "\n".join([good, *odd, good]) + "\n")
+    ended = run("validate", "--grader", json.dumps(CHECK), "--data", data)
+    assert "4 rows cannot be read: lines 2, 3, 4, 5" in ended.stderr
+    assert "  lines 2, 5: The line is not JSON" in ended.stderr
+    assert "  line 3: The row has no `item`, but an object `itme`." in ended.stderr
+    assert "  line 4: A row must be an object, but this is an array." in ended.stderr
+
+
+def test_reasons_of_a_path_are_said_of_their_rows_and_the_rest_is_counted(tmp_path: Path) -> None:
+    items = [{"lable": "a"}, {"lable": "a"}, {"x": 1}, {"y": 1}, {"z": 1}, {"label": "a"}]
+    data = rows(tmp_path, *[{"item": item, "model_sample": "a"} for item in items])
+    ended = run("validate", "--grader", json.dumps(CHECK), "--data", data)
+    assert "item.label  fails in 5 of 6 rows: lines 1, 2, 3, 4, 5" in ended.stderr
+    assert "  lines 1, 2: `item.label`: `item` has no key `label`" in ended.stderr
+    assert "  line 3: `item.label`: `item` has no key `label` (it has: x)" in ended.stderr
+    assert "  in 1 more: other reasons" in ended.stderr
+
+
 def test_code_that_reads_rows_is_said_to_be_unchecked(tmp_path: Path) -> None:
     parts = {"a": CHECK, "p": {"type": "python", "source": "def grade(s, i): return i['x']"}}
     multi = json.dumps({"type": "multi", "graders": parts, "calculate_output": "a + p"})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from graders_engine.dataset.rows.formats import open_records
 from graders_engine.dataset.rows.read import open_data
 from graders_engine.errors import DataSetError, InvalidRequest
 from tests.dataset.test_formats import write
@@ -77,3 +78,30 @@ def test_outputs_that_are_wrapped_say_so(tmp_path: Path) -> None:
     outputs = write(tmp_path, "o.json", packed({"data": [{"text": "x"}] * 3}))
     with pytest.raises(InvalidRequest, match=r"o\.json is one object, with rows under `data`"):
         open_data(rows, outputs=outputs)
+
+
+TABLE = b'q,gold,answer\na,1,"one, or 1"\n'
+
+
+def test_a_csv_table_named_as_jsonl_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(TABLE)
+    with pytest.raises(DataSetError, match="a CSV table with the header q, gold, answer: name it"):
+        open_records(path)
+    assert open_records(path, "csv").head() == [{"q": "a", "gold": "1", "answer": "one, or 1"}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'broken, but then\n{"item": {"a": 1, "b": 2}}\n',
+        b'{"item": {"a": 1,\n{"item": {"a": 1,\n',
+        b'"a", "b"\n"c", "d"\n',
+        b"one line, alone\n",
+        b"not, a table\nthis, is, none\n",
+    ],
+)
+def test_broken_lines_are_no_table(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(content)
+    assert open_records(path).form == "jsonl"

@@ -178,6 +178,14 @@ def test_a_killed_run_goes_on_without_asking_again_for_what_it_kept(
     assert [one["status"] for one in results(data)] == ["scored"] * rows
 
 
+def test_score_ends_with_what_its_judges_took(server: JudgeServer, data: Path) -> None:
+    scored = score(server, data).stdout
+    reported = CliRunner().invoke(graders, ["report", str(data.with_name("out.jsonl"))]).stdout
+    took = re.compile(r"^judges\n(?:  .*\n)+", re.MULTILINE)
+    assert took.findall(scored) == took.findall(reported)
+    assert " prompt tokens " in took.findall(scored)[0]
+
+
 def test_a_budget_in_money_stops_as_well(server: JudgeServer, tmp_path: Path) -> None:
     server.script = lambda asked: judge.verdict(0.5)
     data = tmp_path / "many.jsonl"

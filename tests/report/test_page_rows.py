@@ -94,7 +94,7 @@ def test_every_row_of_a_small_run_is_on_the_page_with_all_that_is_known_of_it(
     for row in rows[:-1]:
         result, text = results[row["name"]], HOSTILE[(int(row["name"]) - 1) // 2]
         assert row["kind"] == (result.blame or "scored")
-        assert (row["reward"], row["served"]) == (result.reward, result.served)
+        assert (row["reward"], row["served"]) == (result.reward, result.counted)
         assert row["parts"] == list(result.sub_rewards.values())
         assert row["flags"] == result.flags
         assert row["sample"] == text

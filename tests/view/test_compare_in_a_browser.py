@@ -68,6 +68,8 @@ def test_the_figures_stand_above_the_rows_and_chips_filter_them(tab: Tab) -> Non
         "[...document.querySelectorAll('.compare .chip')].map(one => one.textContent)"
     )
     assert [chip.strip() for chip in chips] == ["better 0", "worse 68", "newly invalid 1", "same 1"]
+    said = tab.value("document.querySelector('.compare .filters [role=status]').textContent")
+    assert "70 rows; a row with another status is not among better and worse" in said
     assert "Prompts" not in tab.text("#bar nav")  # no prompt has several samples
     tab.click(".chip[data-change=worse]")
     tab.until(f"{NAMES}.length === 50 && location.search.includes('worse')")

@@ -298,3 +298,34 @@ def test_results_that_cannot_be_read_say_so_by_name(tmp_path: Path) -> None:
     answer = page.get("runs/run.jsonl/rows")
     assert (answer.status, answer.error["code"]) == (422, "data_error")
     assert answer.error["message"] == run["problem"]
+
+
+def test_a_row_in_no_mean_has_no_number_anywhere(tmp_path: Path) -> None:
+    part = {
+        "type": "string_check", "name": "a", "operation": "eq", "input": "{{sample.output_text}}",
+        "reference": "{{item.a}}",
+    }  # fmt: skip
+    grader = {
+        "type": "multi", "name": "both", "graders": {"a": part, "b": {**part, "reference": "{{item.b}}"}},
+        "calculate_output": "a + b",
+    }  # fmt: skip
+    rows = [
+        '{"item": {"a": "x", "b": "x"}, "model_sample": "x"}',
+        '{"item": {"a": "x", "b": "x"}, "model_sample": "y"}',
+        '{"item": {"a": "x"}, "model_sample": "x"}',
+        "[]",
+        '{"item": {"a": "x", "b": "x"}, "model_sample": null}',
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
+    with Engine() as engine:
+        score_file(engine, grader, tmp_path / "rows.jsonl", tmp_path / "run.jsonl", keep_going=True)
+    page = Page(tmp_path)
+    while page.json("runs")["runs"][0]["state"] == "unread":
+        pass
+    listed = page.json("runs/run.jsonl/rows")["rows"]
+    assert [row["reward"] for row in listed] == [2, 0, None, None, None]
+    for name, reward in (("2", 0), ("3", None), ("4", None), ("5", None)):
+        row = page.json(f"runs/run.jsonl/rows/{name}")
+        assert (row["reward"], row["served"]) == (reward, reward)
+        again = row["again"]
+        assert again is None or (again["reward"], again["served"]) == (reward, reward)

@@ -21,6 +21,7 @@ from graders_engine.storage.runs import StoredRun
 _STATUS_LINES = {"failed": Problem, "canceled": Caution}
 _LEAST_COLUMNS = 12
 """A name is cut to no fewer columns."""
+_WHOLE_NAME_CHARS = 200
 _NAME_COLUMNS = 40
 _FIELD_INDENT = 10
 
@@ -42,7 +43,7 @@ def eval_lines(
     criteria = _plural(len(stored.body.get("testing_criteria") or []), "criterion", "criteria")
     yield f"{stored.id}  {_day(stored.created_at)}, {criteria}"
     for run in runs:
-        yield _STATUS_LINES.get(run.status, str)(_run_line(run, screen))
+        yield from map(_STATUS_LINES.get(run.status, str), _run_lines(run, screen))
     if not runs:
         yield "  no runs"
     if more:
@@ -68,15 +69,19 @@ def threshold_lines(stored: StoredEval) -> Iterator[Caution]:
         yield Caution(f"warning: the criterion {sentence}")
 
 
-def _run_line(run: StoredRun, screen: Screen) -> str:
+def _run_lines(run: StoredRun, screen: Screen) -> list[str]:
+    """A run on a line, with its name below where it does not fit beside."""
     counts = counts_of(run)
     passed = f"{counts['passed']:,}/{counts['passed'] + counts['failed']:,}"
     errors = f", {_plural(counts['errored'], 'error')}" if counts["errored"] else ""
     line = f"  {run.id}  {run.status:<11}  {_percent(pass_rate(run)):>7}  {passed}{errors}"
+    if run.name in ("", run.id):
+        return [line]
     room = screen.columns - columns_of(line) - 2
-    if run.name in ("", run.id) or room < _LEAST_COLUMNS:
-        return line
-    return f"{line}  {one_line(run.name, room)}"
+    beside = one_line(run.name, max(room, _LEAST_COLUMNS))
+    if columns_of(beside) <= room and beside == one_line(run.name, screen.columns):
+        return [f"{line}  {beside}"]
+    return [line, f"    {one_line(run.name, _WHOLE_NAME_CHARS)}"]
 
 
 def run_lines(run: StoredRun, owner: StoredEval | None, screen: Screen) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.results.reasons import Reason
 from graders_engine.errors import NO_OUTPUT
 from graders_engine.outcome import BLAMES, Blame, Flag
 from graders_engine.statistics.rounding import slack
@@ -48,8 +49,7 @@ class Tally:
         sub_reward_sums: by key of a multi, over the rows in which the part has a value.
         sub_reward_rows: how many rows these are.
         reward_counts: how many counted rows have each reward; None if there are more than `MAX_DISTINCT`.
-        reasons: of rows that cannot be graded, how many there are of each reason and the first one's words,
-            by the words without ids and numbers.
+        reasons: why rows cannot be graded, by the words without ids and numbers.
         without_output: the failed rows that have an error in place of an output: no retry helps them.
         first_without_output: the reason of the first of them.
         clamped: the rows in which a judge's number was outside the grader's range, by the grader's key.
@@ -75,7 +75,7 @@ class Tally:
     sub_reward_sums: dict[str, float] = field(default_factory=dict)
     sub_reward_rows: dict[str, int] = field(default_factory=dict)
     reward_counts: dict[float, int] | None = field(default_factory=dict)
-    reasons: dict[str, tuple[int, str]] = field(default_factory=dict)
+    reasons: dict[str, Reason] = field(default_factory=dict)
     without_output: int = 0
     first_without_output: str = ""
     clamped: dict[str, int] = field(default_factory=dict)
@@ -154,7 +154,7 @@ class Tally:
                 self.first_without_output = self.first_without_output or details
             return
         if blame == "row" and details:
-            self._add_reason(_VARYING.sub("…", details), 1, details)
+            self._add_reason(_VARYING.sub("…", details), Reason(1, details, result.name))
         self.invalid += 1
         if counted is None:
             hosted = result.hosted
@@ -170,10 +170,10 @@ class Tally:
         if len(known) < _MAX_REASONS:
             known |= kinds
 
-    def _add_reason(self, kind: str, count: int, first: str) -> None:
-        known, words = self.reasons.get(kind, (0, first))
+    def _add_reason(self, kind: str, reason: Reason) -> None:
+        known = self.reasons.get(kind)
         if known or len(self.reasons) < _MAX_REASONS:
-            self.reasons[kind] = (known + count, words)
+            self.reasons[kind] = known + reason if known else reason
 
     def _add_judged(self, result: ResultLine) -> None:
         _add(self.clamped, dict.fromkeys(result.clamped, 1))
@@ -203,8 +203,8 @@ class Tally:
         self.grouped |= later.grouped
         self.without_output += later.without_output
         self.first_without_output = self.first_without_output or later.first_without_output
-        for kind, (count, first) in later.reasons.items():
-            self._add_reason(kind, count, first)
+        for kind, reason in later.reasons.items():
+            self._add_reason(kind, reason)
         for flag, example in later.examples.items():
             self.examples.setdefault(flag, example)
         for flag, kinds in later.kinds.items():

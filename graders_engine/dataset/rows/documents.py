@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from graders_engine.urls import Location
 
 _MAX_BYTES = 64 << 20
 """Of a larger file, it is not looked for the key that holds the rows."""
+_SHOWN_NAMES = 4
 _ASKED = frozenset(("input", "target"))
 """Keys of a row of a log, which an output has not."""
 _HOLDING_ROWS = (
@@ -61,6 +63,26 @@ def refuse_document(source: Source, named: str) -> None:
         raise DataSetError(
             f"{path} is neither a JSON array nor JSONL: the rows must be the objects of one JSON array, "
             "or there must be one on each line."
+        )
+
+
+def refuse_table(source: Source) -> None:
+    """Check that a file that is named as JSONL is not a CSV table.
+
+    Raises:
+        DataSetError: by its first two lines, it is.
+    """
+    text = source.head.removeprefix(BYTE_ORDER_MARK).decode(errors="replace")
+    lines = [line.strip() for line in text.split("\n")[:-1] if line.strip()][:2]
+    if len(lines) < 2 or any(line[0] in '{["' or _is_json(line.encode()) for line in lines):
+        return
+    header, first = csv.reader(lines)
+    if len(header) == len(first) > 1 and all(header):
+        more = ["…"] if len(header) > _SHOWN_NAMES else []
+        names = ", ".join([*(name[:40] for name in header[:_SHOWN_NAMES]), *more])
+        raise DataSetError(
+            f"{source.path} is no JSONL: it looks like a CSV table with the header {names}: "
+            "name it .csv, or pass --format csv to `score` and `validate`."
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from graders_engine.dataset.rows.documents import (
     first_line_is_json,
     refuse_document,
+    refuse_table,
     require_array,
 )
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK, JsonLines
@@ -53,6 +54,8 @@ def open_records(path: Location | str, form: str | None = None) -> Records:
     wanted = wanted or _detect_form(source)
     if wanted == "jsonl":
         refuse_document(source, _form_named(source))
+        if form is None:
+            refuse_table(source)
         return JsonLines(source)
     if wanted == "json":
         require_array(source)

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import msgspec
 
 from graders_engine.compiled import CompiledGrader, Unreadable, scope_reader
+from graders_engine.dataset.rows.misleading import EmptyReferences, text_cells
 from graders_engine.dataset.rows.read import ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import Shape, without_outputs
@@ -18,6 +19,38 @@ from graders_engine.urls import Location
 
 MAX_PLACES = 5
 """Rows that are named of those in which a path fails."""
+MAX_REASONS = 3
+"""Different reasons that are kept of one path, and of the rows that cannot be read."""
+
+
+class FailingRows(msgspec.Struct):
+    """Rows with the same reason.
+
+    Attributes:
+        reason: in the same words for all of them.
+        rows: how many they are.
+        places: the first of them: a line of the data, or `19#5`, the fifth sample of line 19.
+    """
+
+    reason: str
+    rows: int = 0
+    places: list[str] = []
+
+    def add(self, ref: RowRef) -> None:
+        """Count one more."""
+        self.rows += 1
+        if len(self.places) < MAX_PLACES:
+            self.places = [*self.places, _place(ref)]
+
+
+def _add_failing(found: list[FailingRows], ref: RowRef, reason: str) -> None:
+    """Count a row with the others of its reason; reasons after the first ones are not kept."""
+    known = next((one for one in found if one.reason == reason), None)
+    if known is None:
+        known = FailingRows(reason)
+        if len(found) < MAX_REASONS:
+            found.append(known)
+    known.add(ref)
 
 
 class CheckedPath(msgspec.Struct):
@@ -29,6 +62,7 @@ class CheckedPath(msgspec.Struct):
         failed: how many rows do not have it, each sample counted.
         places: the first of these: a line of the data, or `19#5`, the fifth sample of line 19.
         reason: why it fails in the first of them, with the nearest key if one is close.
+        reasons: the first different reasons, each with its rows; the rows of further ones are in none.
     """
 
     path: str
@@ -36,6 +70,7 @@ class CheckedPath(msgspec.Struct):
     failed: int = 0
     places: list[str] = []
     reason: str = ""
+    reasons: list[FailingRows] = []
 
     def fail(self, ref: RowRef, reason: str) -> None:
         """Count a row that does not have it."""
@@ -43,6 +78,7 @@ class CheckedPath(msgspec.Struct):
         if len(self.places) < MAX_PLACES:
             self.places = [*self.places, _place(ref)]
             self.reason = self.reason or reason
+        _add_failing(self.reasons, ref, reason)
 
 
 class CheckedPaths(msgspec.Struct):
@@ -57,7 +93,9 @@ class CheckedPaths(msgspec.Struct):
         unreadable: how many rows could not be read, and are in no path's count.
         unreadable_places: the first of these.
         unreadable_reason: why the first of them could not be read.
+        unreadable_reasons: the first different reasons, each with its rows; more are in none.
         code: the fields of the grader with code that reads rows by itself, which is not checked.
+        notes: what in the rows gives rewards that look right, though something else is meant.
     """
 
     data: str
@@ -68,7 +106,9 @@ class CheckedPaths(msgspec.Struct):
     unreadable: int = 0
     unreadable_places: list[str] = []
     unreadable_reason: str = ""
+    unreadable_reasons: list[FailingRows] = []
     code: list[str] = []
+    notes: list[str] = []
 
     @property
     def readable(self) -> int:
@@ -120,6 +160,8 @@ def check_paths(
     if not checked.samples:
         variables = [(one, path) for one, path in variables if one.namespace == "item"]
         checked.paths = [path for _, path in variables]
+    references = EmptyReferences(compiled)
+    checked.notes = list(text_cells(compiled, data_set.records))
     scope_of_row = scope_reader(None, lambda: False)
     for ref in _rows(data_set.records, data_set.shape):
         checked.rows += 1
@@ -130,13 +172,18 @@ def check_paths(
             checked.unreadable_reason = checked.unreadable_reason or str(error)
             if len(checked.unreadable_places) < MAX_PLACES:
                 checked.unreadable_places = [*checked.unreadable_places, _place(ref)]
+            _add_failing(checked.unreadable_reasons, ref, str(error))
             continue
         checked.grouped = checked.grouped or ref.sample > 0
+        references.see(scope.item)
         for variable, path in variables:
             try:
                 variable.value(scope)
             except GradingError as error:
                 path.fail(ref, str(error))
+    unit = "sample" if checked.grouped else "row"
+    seen = f"the {references.rows:,} {unit}{'' if references.rows == 1 else 's'}"
+    checked.notes += references.notes(seen)
     return checked
 
 

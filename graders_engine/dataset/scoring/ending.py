@@ -85,7 +85,8 @@ def why_unscored(tally: Tally) -> str:
         return ""
     if not tally.rows:
         return "Nothing was scored: the data set has no rows."
-    return f"Nothing was scored: none of {tally.rows:,} rows has a reward."
+    none = "the only row has no" if tally.rows == 1 else f"none of {tally.rows:,} rows has a"
+    return f"Nothing was scored: {none} reward."
 
 
 def how_to_retry(tally: Tally) -> str:

@@ -13,6 +13,7 @@ from graders_engine.dataset.results.companions import SUBJECT, results_files
 from graders_engine.dataset.results.line import require_columns
 from graders_engine.dataset.results.table import require_table_support
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.rows.misleading import misleading_head
 from graders_engine.dataset.rows.read import DataSet, ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
 from graders_engine.dataset.scoring.launch import WorkerOptions, started
@@ -93,6 +94,7 @@ def score_file(
         *worker_options.notes(compiled, sandbox),
         *data_set.records.notes,
         *_doubts(compiled, data_set),
+        *misleading_head(compiled, data_set.records),
     ]
     for note in notes:
         on_note(note)

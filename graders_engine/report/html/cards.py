@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from graders_engine.dataset.results.digest import Digest
 from graders_engine.dataset.results.line import ResultLine
-from graders_engine.report.formatting import BLAME_MEANINGS, STATUS_MEANINGS, format_reward
+from graders_engine.report.formatting import (
+    BLAME_MEANINGS,
+    OF_SCORED,
+    STATUS_MEANINGS,
+    format_reward,
+)
 from graders_engine.report.row_texts import RowTexts
 from graders_engine.report.visible import cut, one_line, shorten, start_of
 
@@ -90,10 +95,11 @@ def kind_label(kind: str) -> str:
 
 def cards(digest: Digest, texts: RowTexts) -> Iterator[tuple[str, list[Card]]]:
     """The cards by heading; a heading without cards is left out."""
+    of_scored = OF_SCORED if digest.tally.served else ""
     for heading, results in (
         ("Without a reward", _without_reward(digest)),
-        ("Lowest rewards", digest.worst.rows()[:WORST]),
-        ("Highest rewards", digest.best.rows()[:BEST]),
+        (f"Lowest rewards{of_scored}", digest.worst.rows()[:WORST]),
+        (f"Highest rewards{of_scored}", digest.best.rows()[:BEST]),
     ):
         if results:
             yield heading, [_card(result, texts) for result in results]
@@ -107,7 +113,7 @@ def slowest(digest: Digest, texts: RowTexts) -> list[SlowRow]:
         SlowRow(
             result.name,
             f"{1000 * result.seconds:,.0f}",
-            format_reward(result.reward),
+            format_reward(result.counted),
             kind_label(kind_of_row(result)),
             one_line(texts.of(result).sample, SUMMARY_CHARS),
         )

@@ -25,7 +25,7 @@ from graders_engine.report.html.row_data import row_data
 from graders_engine.report.numbers import Numbers
 from graders_engine.report.provenance import UNFINISHED, Provenance
 from graders_engine.report.row_texts import BUDGET_BYTES, RowTexts
-from graders_engine.report.visible import one_line, shorten, start_of, visible
+from graders_engine.report.visible import shorten, start_of, visible
 
 MAX_GRADER_CHARS = 20_000
 """Characters of the grader's JSON on the page."""
@@ -33,6 +33,7 @@ PRINTED_ROWS = 40
 """Rows of the table that are printed on paper; `page.css` has the same number."""
 _FILTERS: tuple[Callable[..., Any], ...] = (
     formatting.format_correlation,
+    formatting.flag_reason,
     formatting.format_cost,
     formatting.format_count,
     formatting.format_interval,
@@ -170,11 +171,7 @@ def _values(
             ),
             *formatting.clamped_numbers(tally),
         ],
-        "reasons": [
-            (times, one_line(first, formatting.MAX_REASON))
-            for times, first in formatting.most_frequent(tally.reasons)
-        ],
-        "more_reasons": len(tally.reasons) > len(formatting.most_frequent(tally.reasons)),
+        "reasons": list(formatting.row_reasons(tally)),
         "parts_left_out": list(formatting.parts_left_out(tally)),
         "uncounted": {
             "failed" if blame == "infrastructure" else blame: count

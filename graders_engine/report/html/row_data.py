@@ -193,7 +193,7 @@ class _Writer:
             result.name,
             kind_of_row(result),
             result.reward,
-            result.served,
+            result.counted,  # what the hosted API serves of other rows says nothing of the model
             [parts.get(key) for key in self._keys] if parts else [],
             round(result.seconds, 6),
             {flag: _start(details, DETAIL_CHARS) for flag, details in result.flags.items()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from graders_engine.dataset.rows.paths import MAX_PLACES, CheckedPath, CheckedPaths
+from graders_engine.dataset.rows.paths import MAX_PLACES, CheckedPath, CheckedPaths, FailingRows
 from graders_engine.report.terminal.screen import FILE, Screen
 
 
@@ -17,18 +17,29 @@ def _failing(checked: CheckedPaths) -> Iterator[str]:
     if checked.unreadable:
         places = _places(checked.unreadable_places, checked.unreadable)
         yield f"{_count(checked.unreadable, 'row')} cannot be read: {places}"
-        yield f"  {checked.unreadable_reason}"
+        yield from _reasons(checked.unreadable_reasons, checked.unreadable)
         yield ""
-    by_reason: dict[str, list[CheckedPath]] = {}
+    by_reason: dict[tuple[str, ...], list[CheckedPath]] = {}
     for path in checked.paths:
         if path.failed:
-            by_reason.setdefault(path.reason, []).append(path)
-    for reason, paths in by_reason.items():
+            by_reason.setdefault(tuple(_reasons(path.reasons, path.failed)), []).append(path)
+    for reasons, paths in by_reason.items():
         yield from (f"{path.path}  {_share(path, checked)}" for path in paths)
-        yield f"  {reason}"
+        yield from reasons
         fields = dict.fromkeys(field for path in paths for field in path.used_in)
         yield f"  in {', '.join(fields)}"
         yield ""
+
+
+def _reasons(found: Sequence[FailingRows], failed: int) -> Iterator[str]:
+    """Why rows fail: one reason for all of them, or each after its rows."""
+    others = failed - sum(one.rows for one in found)
+    if len(found) == 1 and not others:
+        yield f"  {found[0].reason}"
+        return
+    yield from (f"  {_places(one.places, one.rows)}: {one.reason}" for one in found)
+    if others:
+        yield f"  in {others:,} more: other reasons"
 
 
 def _share(path: CheckedPath, checked: CheckedPaths) -> str:
@@ -68,6 +79,7 @@ def _summary(checked: CheckedPaths) -> Iterator[str]:
         yield "The rows have no model outputs: paths of `sample` were not followed."
     if checked.code:
         yield f"Not checked, because code reads the rows there: {', '.join(checked.code)}."
+    yield from (f"note: {note}" for note in checked.notes)
 
 
 def _seen(checked: CheckedPaths) -> str:

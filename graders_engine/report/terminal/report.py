@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.dataset.results.meta import SHARED_ROWS, places_of, shares_rows
 from graders_engine.dataset.results.tally import Tally
-from graders_engine.outcome import details_line
 from graders_engine.report.formatting import (
     BLAME_MEANINGS,
     MAX_REASON,
+    OF_SCORED,
     STATUS_MEANINGS,
     clamped_numbers,
+    flag_reason,
     format_count,
     format_interval,
     format_mean,
@@ -24,9 +25,9 @@ from graders_engine.report.formatting import (
     format_range,
     format_rows,
     format_share,
-    most_frequent,
     much_blamed,
     parts_left_out,
+    row_reasons,
 )
 from graders_engine.report.histogram import BARS, histogram
 from graders_engine.report.terminal.screen import FILE, Caution, Heading, Problem, Screen
@@ -48,7 +49,6 @@ if TYPE_CHECKING:  # numpy and scipy take a while to import, and `score` prints 
     from graders_engine.statistics.estimate import Estimate
     from graders_engine.statistics.samples import Signal
 
-_MOST_REASONS = 3
 _MAX_QUOTED = 240
 """Columns of a line that quotes a row's details; on a narrower terminal it is wrapped."""
 _MAX_ROWS = 3
@@ -65,6 +65,7 @@ def tally_text(
     settings: Mapping[str, Any],
     pass_rate: PassRate | None = None,
     screen: Screen = FILE,
+    judged: Numbers | None = None,
 ) -> str:
     """The report of a run that has just ended: means, statuses, histogram, sub-rewards, flags, settings.
 
@@ -73,6 +74,7 @@ def tally_text(
         settings: what determined the rewards besides the grader (`Engine.settings`).
         pass_rate: the share that passes; None if nothing says with which reward.
         screen: what it is printed on.
+        judged: the run in numbers, of which those of its judges are printed; None without judges.
     """
     bars = histogram(tally.reward_counts or {}, BARS)
     lines = [
@@ -82,6 +84,7 @@ def tally_text(
         *(reward_bars(bars, screen) if bars else ()),
         *sub_reward_means(tally, screen),
         *_flags(tally, screen),
+        *(_judges(judged) if judged else ()),
         *_settings(settings, __version__, tally),
     ]
     return screen.text(lines)
@@ -112,12 +115,13 @@ def report_text(
     """
     digest = numbers.digest
     hints = [] if digest.grouped else texts.hints
+    of_scored = OF_SCORED if digest.tally.served else ""
     lines = [
         *map(Caution, (*provenance.warnings, *hints)),
         *([""] if provenance.warnings or hints else ()),
         *_numbers(numbers, screen),
-        *_rows("lowest rewards", digest.worst.rows(), texts, screen),
-        *_rows("highest rewards", digest.best.rows(), texts, screen),
+        *_rows(f"lowest rewards{of_scored}", digest.worst.rows(), texts, screen),
+        *_rows(f"highest rewards{of_scored}", digest.best.rows(), texts, screen),
         *(("", f"Texts are not shown. {texts.why_none}") if texts.why_none else ()),
         *_slowest(digest, texts),
         *_settings(provenance.settings, provenance.engine, digest.tally),
@@ -207,15 +211,9 @@ def _statuses(tally: Tally) -> Iterator[str]:
                 if count and blame != "infrastructure":
                     yield _count_line(f"  {blame}", count, tally.rows, BLAME_MEANINGS[blame])
                 if blame == "row":
-                    yield from _reasons(tally)
+                    yield from (f"    {reason}" for reason in row_reasons(tally))
         if status == "failed" and tally.without_output:
             yield f"  {tally.without_output:,} of these have an error in place of an output"
-
-
-def _reasons(tally: Tally) -> Iterator[str]:
-    """Why rows cannot be graded, the most frequent reasons first."""
-    for count, first in most_frequent(tally.reasons, _MOST_REASONS):
-        yield f"    {count:,}: {one_line(first, MAX_REASON)}"
 
 
 def _count_line(name: str, count: int, rows: int, meaning: str) -> str:
@@ -230,7 +228,8 @@ def _flags(tally: Tally, screen: Screen) -> Iterator[str]:
     yield Heading("flags")
     for flag, count in sorted(tally.flags.items(), key=lambda pair: -pair[1]):
         name, details = tally.examples[flag]
-        first = f"first on line {name}" + (f": {details_line(details)}" if details else "")
+        reason = flag_reason(flag, details)
+        first = f"first on line {name}" + (f": {reason}" if reason else "")
         kinds = len(tally.kinds.get(flag, ()))
         number = f"{count:,} ({kinds} reasons)" if kinds > 1 else f"{count:,}"
         most = _MAX_QUOTED if screen.wraps else screen.columns - 2

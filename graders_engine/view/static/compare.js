@@ -187,6 +187,9 @@ class Compare {
     const total = Object.values(this.data.counts).reduce((sum, one) => sum + one, 0);
     const searching = this.data.search && !this.data.search.done ? `, searched ${count(this.data.search.scanned)} of ${count(this.data.search.of)}` : "";
     this.counted.textContent = `${this.data.count === total ? plural(total, "row") : `${count(this.data.count)} of ${plural(total, "row")}`}${searching}`;
+    const { counts } = this.data;
+    if ((counts.better || counts.worse) && (counts.newly_invalid || counts.newly_failed || counts.newly_valid))
+      this.counted.textContent += "; a row with another status is not among better and worse";
   }
 
   // The order that the rows are in: where none is asked for, a list of changes begins with the largest one.

@@ -36,7 +36,8 @@ export const squares = (keys, values) =>
 export const statusOf = (row) => {
   if (row.status === "scored") return row.flags.length ? ["scored", `, ${brief(row.flags[0])}`] : ["scored"];
   const flag = row.flags[0];
-  return row.status === "invalid" && flag ? [brief(flag)] : [row.status];
+  const uncounted = row.reward === null ? ", in no mean" : "";
+  return row.status === "invalid" && flag ? [brief(flag), uncounted] : [row.status];
 };
 const brief = (flag) => flag.replace(/_error$/, "").replace(/_/g, " ");
 
