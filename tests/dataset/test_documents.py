@@ -99,6 +99,8 @@ def test_a_csv_table_named_as_jsonl_is_said_to_be_one(tmp_path: Path) -> None:
         b'"a", "b"\n"c", "d"\n',
         b"one line, alone\n",
         b"not, a table\nthis, is, none\n",
+        b'a cell,"of two\nlines",more\n1,2,3\n',
+        b"a," + 200_000 * b"b" + b"\n1,2\n",
     ],
 )
 def test_broken_lines_are_no_table(content: bytes, tmp_path: Path) -> None:

@@ -76,8 +76,12 @@ def refuse_table(source: Source) -> None:
     lines = [line.strip() for line in text.split("\n")[:-1] if line.strip()][:2]
     if len(lines) < 2 or any(line[0] in '{["' or _is_json(line.encode()) for line in lines):
         return
-    header, first = csv.reader(lines)
-    if len(header) == len(first) > 1 and all(header):
+    try:
+        records = list(csv.reader(lines))
+    except csv.Error:
+        return
+    header = records[0]
+    if len(records) == 2 and len(header) == len(records[1]) > 1 and all(header):
         more = ["…"] if len(header) > _SHOWN_NAMES else []
         names = ", ".join([*(name[:40] for name in header[:_SHOWN_NAMES]), *more])
         raise DataSetError(
