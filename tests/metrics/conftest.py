@@ -32,11 +32,12 @@ def load(request: pytest.FixtureRequest) -> Load:
 
 
 @pytest.fixture(scope="session")
-def wordnet_folder(request: pytest.FixtureRequest) -> Path:
-    """A folder that outlives the test run, so that WordNet is downloaded once."""
-    cache = request.config.cache
-    assert cache is not None
-    return cache.mkdir("wordnet")
+def wordnet_folder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder that outlives the test run, so that WordNet is downloaded once; but not without a cache."""
+    cache = getattr(request.config, "cache", None)
+    return tmp_path_factory.mktemp("wordnet") if cache is None else Path(cache.mkdir("wordnet"))
 
 
 @pytest.fixture(scope="session")

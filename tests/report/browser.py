@@ -27,11 +27,16 @@ CODES = {"Enter": 13, "Escape": 27}
 T = TypeVar("T")
 TIMEOUT_S = 60.0
 """How long the browser may take to start or to answer; a busy machine is slow."""
+_LEFT = "Inspected target navigated or closed"
 
 
 def find_browser() -> str | None:
     """The path of a browser of the Chromium family; None if none is installed."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class LeftPageError(Exception):
+    """The browser left the page before it answered."""
 
 
 class Page:
@@ -58,6 +63,8 @@ class Page:
         while True:
             message = await self._next()
             if message.get("id") == self._last:
+                if message.get("error", {}).get("message") == _LEFT:
+                    raise LeftPageError(method)
                 assert "error" not in message, message
                 result: dict[str, Any] = message["result"]
                 return result

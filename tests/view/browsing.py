@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import forked
-from tests.report.browser import TIMEOUT_S, Page, find_browser, open_browser
+from tests.report.browser import TIMEOUT_S, LeftPageError, Page, find_browser, open_browser
 
 BROWSER = find_browser()
 AXE = "axe-core@4.14.1"
@@ -71,13 +71,19 @@ class Tab:
         end = time.monotonic() + TIMEOUT_S
         body = f"const found = {expression}; return found instanceof Node || found"
         tried = f"(() => {{ try {{ {body} }} catch {{ }} }})()"
-        while not (found := self.value(tried)):
+        while not (found := self._value_if_there(tried)):
             assert time.monotonic() < end, (
                 expression,
                 self.value("document.body.innerText")[:3000],
             )
             time.sleep(0.02)
         return found
+
+    def _value_if_there(self, expression: str) -> Any:
+        try:
+            return self.value(expression)
+        except LeftPageError:  # another page is being opened, and is asked next
+            return None
 
     def text(self, selector: str) -> str:
         """The text of the element once it is there and has one."""
