@@ -16,13 +16,11 @@ from hypothesis import HealthCheck, settings
 from graders_engine import Engine
 
 # Timing decides no test: an example may take long on a busy machine. The usual run tries the same examples
-# each time; `HYPOTHESIS_PROFILE=nightly` tries new ones, and prints how to repeat one that fails. None
-# are kept: the tree may be one that cannot be written to.
+# each time; `HYPOTHESIS_PROFILE=nightly` tries new ones, and prints how to repeat one that fails.
 settings.register_profile(
     "same",
     deadline=None,
     derandomize=True,
-    database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.register_profile(
