@@ -17,6 +17,9 @@ from graders_engine.jobs.states import resume
 from tests.jobs.made import Bench, made_of
 from tests.jobs.test_control import has_stalled, wait_for
 
+fill = Path("disk/fill")
+if sys.argv[2] == "wait":
+    fill.write_bytes(bytes(34 << 20))
 bench = Bench(Path("disk/store"))
 job_id = bench.job(json.loads(sys.argv[1]))
 thread = threading.Thread(target=bench.supervisor().finish, args=(job_id,))
@@ -28,10 +31,7 @@ if sys.argv[2] == "fill":
 thread.join(60)
 paused = bench.job_of(job_id)
 found = [paused.status, bench.messages(job_id, "warn"), [one.step for one in bench.checkpoints(job_id)]]
-if sys.argv[2] == "fill":
-    Path("disk/fill").unlink()
-else:
-    subprocess.run(["mount", "-o", "remount,size=40m", "disk"], check=True)
+fill.unlink()
 assert resume(bench.store.jobs, job_id)
 done = bench.finish(job_id)
 made = made_of(bench, job_id)
@@ -43,9 +43,9 @@ print(json.dumps([*found, done.status, made]))
 
 @pytest.fixture
 def on_small_disk(tmp_path: Path) -> list[str]:
-    """The beginning of a command that runs in a namespace whose folder `disk` has 6 MiB."""
+    """The beginning of a command that runs in a namespace whose folder `disk` has 40 MiB."""
     (tmp_path / "disk").mkdir()
-    mount = "mount -t tmpfs -o size=6m graders disk"
+    mount = "mount -t tmpfs -o size=40m graders disk"
     namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     if subprocess.run([*namespace, mount], cwd=tmp_path, capture_output=True).returncode:
         pytest.skip("needs the right to mount a tmpfs in a namespace of its own")
