@@ -26,7 +26,7 @@ from tests.environment import unmeasured
 from tests.ray.clusters import OPEN, Started, cluster
 
 ACTORS = 8
-SLOW_ROWS = 400
+SLOW_ROWS = 5000
 SECONDS_A_ROW = 0.1
 SLOW = {
     "type": "python",
