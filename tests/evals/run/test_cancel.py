@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -77,7 +78,7 @@ def replies(bench: Bench, run: StoredRun) -> int:
     path = bench.files(run) / REPLIES
     if not path.exists():
         return 0
-    with sqlite3.connect(path) as file:
+    with closing(sqlite3.connect(path)) as file:
         return int(file.execute("SELECT COUNT(*) FROM replies").fetchone()[0])
 
 
