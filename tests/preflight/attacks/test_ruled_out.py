@@ -57,13 +57,14 @@ def test_what_breaks_the_schema_is_ruled_out(answer: str) -> None:
     "answer",
     [
         '{"name": "x", "age": 5}',
+        f'{{"name": "x", "age": 1{400 * "0"}}}',
         '{"name": "", "age": null, "kind": "a", "at": {"city": 1}, "tags": []}',
         "",
         " \n",
         '{"name": "x',
         {"output_text": "", "output_tools": [{"function": {"name": "f", "arguments": "{}"}}]},
     ],
-    ids=["right", "all of it", "nothing", "blank", "cut off", "a call"],
+    ids=["right", "a large number", "all of it", "nothing", "blank", "cut off", "a call"],
 )
 def test_what_keeps_to_it_or_is_not_bound_by_it_is_not(answer: Any) -> None:
     assert not is_ruled_out(answer, PERSON)
