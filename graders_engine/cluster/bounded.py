@@ -39,8 +39,7 @@ def within(
             made.ended.wait(min(left_s, _LOOK_UP_S))
     except BaseException:  # an interrupt, which ends who waits, whatever becomes of the undoing
         if not made.abandon():
-            with suppress(Exception):
-                made.undo()
+            made.undo()
         raise
     if made.ended.is_set() or not made.abandon():
         return made.result()
@@ -77,9 +76,10 @@ class _Call(Generic[T]):
             return self._is_abandoned
 
     def undo(self) -> None:
-        """Undo it, which has ended, if it succeeded."""
+        """Undo it, which has ended, if it succeeded; what that raises says nothing to who waited."""
         if self._value:
-            self._undo()
+            with suppress(Exception):
+                self._undo()
 
     def result(self) -> T:
         """What it gave or raised."""

@@ -30,6 +30,21 @@ def test_a_call_that_succeeds_too_late_is_undone_once() -> None:
     assert not undone.acquire(timeout=0.05)
 
 
+def test_undoing_that_fails_after_the_wait_is_over_says_nothing() -> None:
+    may_end, undone = threading.Event(), threading.Event()
+
+    def undo() -> None:
+        undone.set()
+        raise ConnectionError
+
+    with pytest.raises(TimeoutError):
+        within(0.01, may_end.wait, undo)
+    (thread,) = (one for one in threading.enumerate() if one.name == "graders-connect")
+    may_end.set()
+    thread.join(LONG_S)
+    assert undone.is_set()
+
+
 def test_a_call_that_fails_too_late_is_not_undone() -> None:
     may_end, ended, undone = threading.Event(), threading.Event(), threading.Event()
 

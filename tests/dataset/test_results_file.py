@@ -182,6 +182,25 @@ def test_a_full_disk_is_a_sentence_and_leaves_whole_lines(
     assert len(out.read_bytes().splitlines()) == 1
 
 
+def test_a_disk_that_fails_at_the_beginning_is_a_sentence_though_closing_fails_of_it_too(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Disk(FileIO):
+        def truncate(self, size: int | None = None) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self) -> None:
+            is_first = not self.closed
+            super().close()
+            if is_first:  # as of a disk on the network, which says then what it could not write
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(results_file, "FileIO", Disk)
+    with pytest.raises(DataSetError, match="No space left on device"):
+        ResultsFile(out, {})
+    assert not list(out.parent.iterdir())
+
+
 def test_nothing_follows_a_line_that_was_torn_by_an_interrupt(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,9 +90,10 @@ class ResultsFile:
                     temporary.unlink(missing_ok=True)  # of a run that was killed
                 self._continue_or_begin(identity, overwrite=overwrite)
             except BaseException:
-                self._file.close()
-                with suppress(OSError):  # what is raised is why it cannot be begun
-                    self.discard()
+                # What is raised is why it cannot be begun: on a network disk, closing may fail of it, too.
+                for undo in (self._file.close, self.discard):
+                    with suppress(OSError):
+                        undo()
                 raise
         except BaseException:
             _unlock(self._lock)
