@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from graders_engine.graders.source_process import SHORT, NoProcess, SourceUnread, read_apart
 from graders_engine.language.python_execution import executions
+from graders_engine.language.syntax_tree import module_tree
 
 
 class SourceReport(NamedTuple):
@@ -54,11 +54,7 @@ def inspect(source: str) -> SourceReport:
 def read(source: str) -> SourceReport:
     """Read a source in this process."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # an invalid escape in a user's string is not our warning
-            tree = ast.parse(source)
+        tree = module_tree(source)
     except SyntaxError as error:
         line, column = error.lineno or 1, error.offset or 1
         width = (error.end_offset or 0) - column if error.end_lineno == error.lineno else 1

@@ -34,6 +34,7 @@ from graders_engine.language.formula_functions import FUNCTIONS, OPERATORS
 from graders_engine.language.formula_tokens import Token, is_name, skip_blanks, token_at
 from graders_engine.language.span import SourceError, Span, SyntaxIssue
 from graders_engine.language.spelling import nearest
+from graders_engine.language.syntax_tree import module_tree
 from graders_engine.language.words import code_points, same_looking, word_end
 
 MAX_LENGTH = 10_000
@@ -140,7 +141,7 @@ class Formula:
 def _syntax_tree(source: str, python: str) -> ast.stmt:
     level: list[ast.AST]
     try:
-        tree = ast.parse(python).body[0]
+        tree = module_tree(python).body[0]
     except (MemoryError, RecursionError):  # raised when the stack of Python's parser is full
         level = []
     else:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import mypy
 
+from graders_engine.language.syntax_tree import module_tree
+
 STUBS = Path(mypy.__file__).parent / "typeshed" / "stdlib"
 MODULES = ("mmap", "os", "select", "signal", "socket", "stat", "threading", "time")
 """Those of which a part is lacking somewhere."""
@@ -29,7 +31,7 @@ def names(module: str, platform: str, version: Version) -> set[str]:
     if not path.exists():
         path = STUBS / module / "__init__.pyi"
     found: set[str] = set()
-    for node in _taken(ast.parse(path.read_text(encoding="utf-8")).body, platform, version):
+    for node in _taken(module_tree(path.read_text(encoding="utf-8")).body, platform, version):
         found |= set(_bound(node, platform, version))
     return {name for name in found if name != "sys" and not name.startswith("_")}
 

@@ -218,8 +218,10 @@ def _object_in(text: str) -> Any:
 def _literal(text: str) -> Any:
     import ast  # takes some milliseconds, which most runs save
 
+    from graders_engine.language.syntax_tree import expression_tree
+
     try:
-        return ast.literal_eval(text)
+        return ast.literal_eval(expression_tree(text.lstrip(" \t")))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
 

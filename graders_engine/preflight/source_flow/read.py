@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
 from typing import Any
 
+from graders_engine.language.syntax_tree import module_tree
 from graders_engine.preflight.source_flow.facts import PythonReads
 from graders_engine.preflight.source_flow.flow import Flow
 from graders_engine.preflight.source_flow.highest import highest_returned
@@ -17,9 +16,7 @@ from graders_engine.preflight.source_flow.rewards import returned_range
 def read(source: str) -> PythonReads:
     """Read a source; of one that cannot be followed, only the imports are known, or nothing."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source)
+        tree = module_tree(source)
         imports = tuple(sorted(imports_in(tree), key=lambda found: found.line))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return PythonReads()

@@ -1,0 +1,85 @@
+"""Python sources are read the same in one thread and in several."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from graders_engine.graders.python_source import read
+from graders_engine.language.syntax_tree import expression_tree, module_tree
+from graders_engine.preflight.source_flow.read import read as flow_of
+
+ENTRIES = ", ".join(f"{number}: [(a, {{b: [{number}]}})]" for number in range(200))
+SOURCE = f"def grade(sample, item):\n    return float(sample['output_text'] == {{{ENTRIES}}})\n"
+
+
+def at_several_depths(function: Callable[[], object]) -> Counter[str]:
+    """What a function gave, or raised, in four threads whose stacks are of different depths."""
+    found: list[str] = []
+
+    def call(depth: int) -> None:
+        if depth:
+            return call(depth - 1)
+        for _ in range(10):
+            try:
+                found.append(repr(function()))
+            except (SystemError, RecursionError) as error:
+                found.append(repr(error))
+        return None
+
+    threads = [threading.Thread(target=call, args=(depth,)) for depth in (0, 20, 40, 60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Counter(found)
+
+
+@pytest.fixture(autouse=True)
+def code_runs_at_each_collection_of_garbage() -> Iterator[None]:
+    """As other packages register it; while it runs, another thread may go on."""
+
+    def callback(phase: str, info: dict[str, int]) -> None:
+        pass
+
+    gc.callbacks.append(callback)
+    yield
+    gc.callbacks.remove(callback)
+
+
+def test_a_grader_is_valid_in_each_of_several_threads() -> None:
+    assert at_several_depths(lambda: read(SOURCE).fault) == {"''": 40}
+    assert at_several_depths(lambda: flow_of(SOURCE).known) == {"True": 40}
+
+
+def test_a_source_is_read_while_another_package_reads_one() -> None:
+    ends = threading.Event()
+
+    def others() -> None:
+        while not ends.is_set():
+            try:
+                ast.parse(SOURCE)
+            except SystemError:  # what this is about
+                continue
+
+    other = threading.Thread(target=others)
+    other.start()
+    try:
+        assert [type(module_tree(SOURCE)) for _ in range(40)] == [ast.Module] * 40
+    finally:
+        ends.set()
+        other.join()
+
+
+def test_a_string_with_an_invalid_escape_is_read_without_a_warning() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        module_tree("'\\d'")
+        expression_tree("'\\d'")
+    assert said == []
