@@ -11,3 +11,7 @@ def unmeasured() -> dict[str, str]:
     Coverage handles SIGTERM, and writes files of its own.
     """
     return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+
+
+DISK = "disk-of-a-test"
+"""By this name tests that look at what is mounted know a disk that another test mounts meanwhile."""

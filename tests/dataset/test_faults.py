@@ -20,6 +20,7 @@ from graders_engine.dataset.rows.shapes import ROWS
 from graders_engine.dataset.rows.shards import cut
 from graders_engine.dataset.scoring.order import failed_results
 from tests.dataset.files import cats, command, results, timeless, write_rows
+from tests.environment import DISK
 
 KILLS = int(os.environ.get("GRADERS_KILLS", "4"))
 KILL_ROWS = int(os.environ.get("GRADERS_KILL_ROWS", "20000"))
@@ -194,7 +195,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, that tests may fill and lock."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "graders", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", DISK, str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("needs the right to mount a tmpfs")
     yield folder

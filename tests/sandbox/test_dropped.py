@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from graders_engine import AsyncEngine, Engine, LifecycleError
-from tests.sandbox.test_leaks import below
+from tests.sandbox.test_leaks import below, new_below
 
 GRADER = {
     "type": "python",
@@ -104,7 +104,7 @@ def in_its_running_loop(tier: str) -> None:
         made.clear()
         for _ in range(500):
             gc.collect()
-            if below(os.getpid()) <= before:
+            if not new_below(before):
                 return
             await asyncio.sleep(0.01)
         raise AssertionError("the processes do not end while the loop runs")
@@ -176,7 +176,7 @@ def test_an_interpreter_that_ends_takes_its_engines_along(tier: str, tmp_path: P
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1.0\n", "")
-    assert below(os.getpid()) <= before
+    assert not new_below(before)
     assert not os.listdir(tmp_path)
 
 

@@ -19,7 +19,7 @@ import pytest
 from graders_engine.sandbox import cgroup
 from graders_engine.sandbox.inside import libc, scratch
 from tests.environment import unmeasured
-from tests.sandbox.test_leaks import below, mounts
+from tests.sandbox.test_leaks import below, mounts, new_below
 
 GRADER = {
     "type": "python",
@@ -108,12 +108,12 @@ def test_nothing_is_left(
     mounted, before = mounts(), below(os.getpid())
     process = command(*arguments)
     wait_until(lambda: has_launched(process.pid))
-    started = below(os.getpid()) - before
+    started = new_below(before)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == ORDERLY.get(number, -number)
     assert b"Traceback" not in errors
-    wait_until(lambda: ended(started | (below(os.getpid()) - before)))
+    wait_until(lambda: ended(started | new_below(before)))
     assert mounts() == mounted
     if number is signal.SIGKILL:
         if tier != "none":

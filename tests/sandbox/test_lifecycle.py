@@ -17,7 +17,7 @@ import pytest
 from graders_engine.sandbox.base import GradeResult, Kind, Limits, SandboxUnavailable, WorkerLost
 from graders_engine.sandbox.pool import Pool
 from tests.sandbox.pools import ECHO, Run, grade
-from tests.sandbox.test_leaks import below
+from tests.sandbox.test_leaks import below, new_below
 
 
 def orphans() -> list[str]:
@@ -141,7 +141,7 @@ def test_a_call_that_is_cancelled_ends_its_grade(run: Run) -> None:
 
     before = below(os.getpid())
     run(body)
-    wait_until(lambda: below(os.getpid()) <= before and not orphans())
+    wait_until(lambda: not new_below(before) and not orphans())
 
 
 def test_a_closed_sandbox_refuses_calls(run: Run) -> None:
