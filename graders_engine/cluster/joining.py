@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,18 @@ if TYPE_CHECKING:
 
 JOIN_TIMEOUT_S = 12.0
 """Seconds to join a cluster whose head has answered."""
-CLIENT_TIMEOUT_S = 60.0
-"""The same by its port for clients, where it starts a process first."""
+CLIENT_TIMEOUT_S = 75.0
+"""The same by its port for clients, where it starts a process first, and waits 30 s for one that has died."""
 INSTALL_TIMEOUT_S = 600.0
 """The same, if it must make a runtime environment for that process."""
-STARTS = 3
+STARTS = 5
 """How often the head may start a process for a client that dies at once, before that is reported."""
-_FAILED_START = ("Starting Ray client server failed", "psutil.ZombieProcess")
+_DEATHS = {
+    "Starting Ray client server failed": 1,
+    "psutil.ZombieProcess": 1,
+    "Proxy failed to Connect to backend": 3,  # after those 30 s
+}
+"""How the head reports such a death, and as how many starts it counts."""
 _FROM_ELSEWHERE = (
     "is this machine one of its nodes? From any other machine, pass ray://HOST:PORT with the cluster's port "
     "for clients (10001)"
@@ -90,19 +96,20 @@ def _join(ray: Any, options: ClusterOptions, address: Address | None) -> None:
 
 def _init_again(ray: Any, options: ClusterOptions, address: str) -> None:
     """As `_init`, again if the head's process for this client has died while it started, as some do."""
-    for tries_left in reversed(range(STARTS)):
+    left = STARTS
+    while True:
         try:
-            _init(ray, options, address)
+            return _init(ray, options, address)
         except Exception as error:
-            is_start = any(text in str(error) for text in _FAILED_START)
-            if not (is_start and tries_left):
+            left -= next((count for text, count in _DEATHS.items() if text in str(error)), left)
+            if left <= 0:
                 raise
-        else:
-            return
 
 
 def _init(ray: Any, options: ClusterOptions, address: str) -> None:
     _leave_out_logs_of_nodes()
+    if address.startswith("ray://"):
+        _leave_at_once_what_cannot_be_joined()
     ray.init(
         address=address,
         runtime_env=options.runtime_env,
@@ -119,6 +126,30 @@ def _leave_out_logs_of_nodes() -> None:
     worker: Any = import_module("ray._private.worker")
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *_, **__: None
+
+
+def _leave_at_once_what_cannot_be_joined() -> None:
+    """Keep Ray from waiting half a minute where the head's process for this client has died.
+
+    Before it reports that, it waits until the head ends their streams: as long as
+    `RAY_CLIENT_RECONNECT_GRACE_PERIOD` says, as if the client might come back. It has no option against that.
+    What is patched is private: where it is not found, it waits.
+    """
+    client: Any = import_module("ray.util.client.worker").Worker
+    start = getattr(client, "_server_init", None)
+    if start is None or hasattr(start, "__wrapped__"):
+        return
+
+    @wraps(start)
+    def start_or_leave(worker: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            start(worker, *args, **kwargs)
+        except Exception:
+            worker._in_shutdown = True  # as Ray sets it next, so that nothing joins again
+            worker.channel.close()
+            raise
+
+    client._server_init = start_or_leave
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def answers(port: int) -> bool:
 
 
 @contextmanager
-def cluster(*options: str) -> Iterator[Started]:
+def cluster(*options: str, **environment: str) -> Iterator[Started]:
     """A head with one core, and its port for clients."""
     folder = Path(tempfile.mkdtemp(prefix="ray"))  # short: the names of its sockets are limited
     port, client_port = free_port(), free_port()
@@ -163,7 +163,7 @@ def cluster(*options: str) -> Iterator[Started]:
     try:
         head = started.start(
             "--head", f"--port={port}", f"--ray-client-server-port={client_port}", "--num-cpus=1",
-            "--include-dashboard=false", f"--temp-dir={folder}/r", *options,
+            "--include-dashboard=false", f"--temp-dir={folder}/r", *options, python=None, **environment,
         )  # fmt: skip
         started.wait(lambda: answers(port) and answers(client_port) and started.nodes(), head)
         yield started
