@@ -96,6 +96,7 @@ class Cluster:
         ray: the module, connected.
         options: as given.
         actors: how many to start.
+        nodes: how many nodes have room for one; 0 where the cluster has yet to add them.
         watch: whether the cluster is still there.
 
     Raises:
@@ -134,7 +135,9 @@ class Cluster:
         except BaseException:
             self.close()
             raise
-        self.actors: int = options.actors or max(1, sum(map(options.fit_on, nodes)))
+        rooms = [options.fit_on(node) for node in nodes]
+        self.actors: int = options.actors or max(1, sum(rooms))
+        self.nodes = sum(map(bool, rooms))
 
     def _head(self) -> Port | None:
         """Where the head is, or its port for clients; None if another one connected this process by that."""

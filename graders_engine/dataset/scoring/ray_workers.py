@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
@@ -100,6 +100,9 @@ class _Actor:
 class RayWorkers:
     """Actors, each with what the options say; one that is lost is replaced, wherever the cluster has room.
 
+    One for each node is started first: it gets the process that has told its versions, and no other takes
+    its cores while it starts. The others are started once one has, as far as there are shards for them.
+
     Args:
         job: what they do.
         path: the data set's file, to which shards may refer.
@@ -127,7 +130,8 @@ class RayWorkers:
 
     def __enter__(self) -> Self:
         with self._losses_told():
-            for _ in range(self._count):
+            first = self._cluster.nodes or self._count
+            for _ in range(min(first, self._count)):
                 self._start()
         return self
 
@@ -219,7 +223,16 @@ class RayWorkers:
         )
 
     def _assign(self) -> None:
-        """Assign waiting shards to actors, in order, as far as there is room."""
+        """Assign waiting shards to actors, and start as many of those left as there are shards over for."""
+        self._assign_where_there_is_room()
+        if self._actors:
+            wanted = ceil(len(self._waiting) / SHARDS_PER_ACTOR) - len(self._starting)
+            left = self._count - len(self._actors) - len(self._starting)
+            for _ in range(min(wanted, left)):
+                self._start()
+
+    def _assign_where_there_is_room(self) -> None:
+        """In their order."""
         while self._waiting and self._actors:
             shard, alone = self._waiting[0]
             actor = min(self._actors, key=lambda one: (one.alone, one.shards))
