@@ -109,29 +109,37 @@ class Coalesced(Policy):
 
     def __init__(self, backend: ModelBackend) -> None:
         super().__init__(backend)
-        self._in_flight: dict[str, SharedTask[ModelReply]] = {}
+        self._in_flight: dict[str, _Asked] = {}
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """Ask, or wait for the reply to an equal request; it ends when all who wait are cancelled."""
         key = fingerprint(request)
-        is_first = False
-        shared = self._in_flight.get(key)
-        if shared is None or not shared.is_open:
-            shared = self._in_flight[key] = SharedTask(self.backend.complete(request))
-            is_first = True
+        asked = self._in_flight.get(key)
+        if asked is None or not asked.task.is_open:
+            asked = self._in_flight[key] = _Asked(SharedTask(self.backend.complete(request)))
         try:
-            reply = await shared.wait()
-            # It is paid once: for the others it costs nothing.
-            return reply if is_first else msgspec.structs.replace(reply, kept=True)
+            reply = await asked.task.wait()
+            if asked.is_paid:
+                return msgspec.structs.replace(reply, kept=True)
+            asked.is_paid = True  # by the first that gets it, for who asked may be cancelled
+            return reply
         finally:
-            if self._in_flight.get(key) is shared and not shared.is_open:
+            if self._in_flight.get(key) is asked and not asked.task.is_open:
                 del self._in_flight[key]
 
     async def close(self) -> None:
         """Cancel what is in flight, and close the wrapped backend."""
-        for shared in list(self._in_flight.values()):
-            await shared.end()
+        for asked in list(self._in_flight.values()):
+            await asked.task.end()
         await super().close()
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A request in flight, and whether its reply was given to one that pays for it."""
+
+    task: SharedTask[ModelReply]
+    is_paid: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
