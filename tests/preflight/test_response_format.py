@@ -125,6 +125,12 @@ SCHEMAS: dict[str, tuple[str, Any, str | None]] = {
         {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}},
         None,
     ),
+    "a list that is none": (
+        "a",
+        {"type": "object", "properties": {"a": TEXT}, "required": 5},
+        "warning",
+    ),
+    "all of no list": ("a", {"properties": [], "required": ["a"], "allOf": 5}, "warning"),
     "a reference to nothing": ("a", {"$ref": "#/$defs/gone"}, "warning"),
 }
 

@@ -104,7 +104,7 @@ def _plain(schemas: Iterable[Any], root: Mapping[str, Any]) -> Iterator[Any]:
         if inner and "properties" not in schema:
             stack += inner
         elif "allOf" in schema:
-            yield _merged([schema, *(_one(part, root) for part in schema["allOf"])])
+            yield _merged([schema, *(_one(part, root) for part in _listed(schema, "allOf"))])
         else:
             yield schema
 
@@ -117,8 +117,8 @@ def _one(schema: Any, root: Mapping[str, Any]) -> Any:
 def _merged(parts: Sequence[Any]) -> Mapping[str, Any]:
     """What all of several schemas of objects say together."""
     known = [part for part in parts if isinstance(part, Mapping)]
-    properties = {key: one for part in known for key, one in (part.get("properties") or {}).items()}
-    required = [key for part in known for key in part.get("required") or ()]
+    properties = {key: one for part in known for key, one in _properties(part).items()}
+    required = [key for part in known for key in _listed(part, "required")]
     closed = any(part.get("additionalProperties") is False for part in known)
     return {"properties": properties, "required": required, "additionalProperties": not closed}
 
@@ -145,6 +145,17 @@ def types_in(schema: Mapping[str, Any]) -> Sequence[Any]:
     return found if isinstance(found, list) else [found] if found else []
 
 
+def _listed(schema: Mapping[str, Any], key: str) -> Sequence[Any]:
+    """The list under a key; an empty one where something else is there."""
+    found = schema.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = schema.get("properties")
+    return found if isinstance(found, Mapping) else {}
+
+
 def _step(schema: Any, step: Step) -> tuple[Presence, Any]:
     """What a plain schema says of a step, and the schema of what is there."""
     if not isinstance(schema, Mapping):
@@ -154,10 +165,9 @@ def _step(schema: Any, step: Step) -> tuple[Presence, Any]:
         return _element(schema, types, int(step))
     if types and "object" not in types:
         return "absent", None
-    properties = schema.get("properties")
-    properties = properties if isinstance(properties, Mapping) else {}
+    properties = _properties(schema)
     if step in properties:
-        required = step in (schema.get("required") or ())
+        required = step in _listed(schema, "required")
         return ("required" if required else "optional"), properties[step]
     patterns = schema.get("patternProperties")
     for pattern, inner in patterns.items() if isinstance(patterns, Mapping) else ():
