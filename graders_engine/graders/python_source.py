@@ -219,7 +219,11 @@ def _used_as_text(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, ast.Call):
         return [*node.args] if _called(node) in _TEXT_USES else []
     sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
-    return sides if any(map(_is_text, sides)) else []
+    if not any(map(_is_text, sides)):
+        return []
+    if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        return [node.left]  # a text is looked for in a list as well
+    return sides
 
 
 def _called(node: ast.Call) -> str:

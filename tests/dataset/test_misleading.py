@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,25 @@ def test_cells_that_python_reads_as_numbers_are_said_to_be_text(tmp_path: Path) 
     assert note.startswith('cells of a CSV are text: the python code reads `n` as "68"')
     rows = "".join(json.dumps({"n": n, "answer": json.dumps({"n": n})}) + "\n" for n in (68, 59))
     assert notes(tmp_path, python(COUNT), "rows.jsonl", rows) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "cell"),
+    [
+        ('float(bool(item["is_right"]))', "False"),
+        ('float(bool(item["is_right"]))', "TRUE"),
+        ('float(sample["output_text"] in item["names"])', "\"['ab', 'c']\""),
+        ('float(sample["output_text"] in item["names"])', '"[""ab""]"'),
+        ('float(item["place"] == {})', "\"{'city': 'x'}\""),
+    ],
+)
+def test_cells_that_were_a_truth_value_or_a_list_are_said_to_be_text(
+    tmp_path: Path, code: str, cell: str
+) -> None:
+    field = re.findall(r'item\["(\w+)"\]', code)[0]
+    source = f"def grade(sample, item):\n    return {code}\n"
+    (note,) = notes(tmp_path, python(source), "rows.csv", f"answer,{field}\nx,{cell}\n")
+    assert f"`{field}`" in note
 
 
 @pytest.mark.parametrize(

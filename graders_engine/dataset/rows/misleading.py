@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -22,6 +23,8 @@ _MAX_BYTES = 32 << 20
 """No more of the data is looked at, however few rows these are."""
 _MAX_FIELDS = 3
 _MAX_CELL_CHARS = 40
+_AS_PYTHON_WRITES = re.compile(r"True|False|TRUE|FALSE|\[(?:'.*')?\]|\{(?:'.*)?\}", re.DOTALL)
+"""Truth values, lists and objects as pandas and spreadsheets write them, which are no JSON."""
 
 
 class EmptyReferences:
@@ -110,7 +113,7 @@ def text_cells(compiled: CompiledGrader, records: Records) -> Iterator[str]:
         more = " and others" if len(cells) > _MAX_FIELDS else ""
         yield (
             f"cells of a CSV are text: the python code reads {', '.join(quoted)}{more}, which equals no "
-            "number and is no list; convert it there (`float`, `json.loads`), or use JSONL"
+            "number, is no list and counts as true; convert it there (`float`, `json.loads`), or use JSONL"
         )
 
 
@@ -126,6 +129,8 @@ def _cells_of_values(rows: Iterable[Any], fields: Iterable[str]) -> dict[str, st
 
 
 def _is_value(cell: str) -> bool:
+    if _AS_PYTHON_WRITES.fullmatch(cell):
+        return True
     try:
         return not isinstance(strict_json.decode(cell), str)
     except ValueError:
