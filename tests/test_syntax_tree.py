@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import gc
+import os
+import subprocess
+import sys
 import threading
 import warnings
 from collections import Counter
@@ -75,6 +78,31 @@ def test_a_source_is_read_while_another_package_reads_one() -> None:
     finally:
         ends.set()
         other.join()
+
+
+FORKS = """
+import gc, os, signal, sys, threading
+from graders_engine.language.syntax_tree import module_tree
+
+def reads():
+    while True:
+        module_tree("x = 1")
+
+threading.Thread(target=reads, daemon=True).start()
+sys.setswitchinterval(1e-6)
+for _ in range(60):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        module_tree("x = 1")
+        os._exit(0 if gc.isenabled() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_is_forked_while_a_thread_reads_a_source_can_read_one() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], check=True, timeout=120)
 
 
 def test_a_string_with_an_invalid_escape_is_read_without_a_warning() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 import stat
 import sys
@@ -17,13 +16,12 @@ from graders_engine.cli.terminal import failing
 from graders_engine.documents.load import TEXT_FIELDS
 from graders_engine.errors import InvalidRequest
 from graders_engine.files import STDIN
-from graders_engine.graders.parts import map_parts, wrapped
+from graders_engine.graders.parts import PYTHON_SOURCE, map_parts, wrapped
 from graders_engine.language.scope import kind_of
 
 KEYS = ("grader", "model_sample", "item", "sample", "reference_answer")
 """The keys of a request: those of a document on standard input, each with a flag of the same name."""
 
-_PYTHON_SOURCE = re.compile(r"^(async )?def grade\(", re.MULTILINE)
 STDIN_TIMEOUT_S = 1.0
 """How long to wait for a silent pipe on standard input if the flags already make a complete request."""
 
@@ -167,7 +165,7 @@ def _several(graders: list[Any], path: str) -> str:
 
 
 def _load_grader(text: str, what: str, *, name: str = "") -> Any:
-    if _PYTHON_SOURCE.search(text) and text.lstrip()[:1] != "{":
+    if PYTHON_SOURCE.search(text) and text.lstrip()[:1] != "{":
         raise InvalidRequest(
             f"{what}: this is Python source. Save it as FILE.py and pass --grader @FILE.py, or name it in a "
             'grader: {type: python, source: "@FILE.py"}.'

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from graders_engine.errors import Mistake
 from graders_engine.graders import mistakes
+
+PYTHON_SOURCE = re.compile(r"^(async )?def grade\s*\(", re.MULTILINE)
+"""What a text has that is the source of a python grader."""
 
 
 def map_parts(grader: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:

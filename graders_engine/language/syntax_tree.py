@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import os
 import sys
 import threading
 import warnings
@@ -12,6 +13,12 @@ from contextlib import contextmanager
 
 _one_at_a_time = threading.Lock()
 _IS_DISTURBED = sys.version_info < (3, 11, 8)
+if hasattr(os, "register_at_fork"):  # a process that is forked meanwhile would wait for ever
+    os.register_at_fork(
+        before=_one_at_a_time.acquire,
+        after_in_parent=_one_at_a_time.release,
+        after_in_child=_one_at_a_time.release,
+    )
 
 
 def module_tree(source: str) -> ast.Module:
@@ -41,9 +48,9 @@ def _alone() -> Iterator[None]:
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an invalid escape in a user's string is not our warning
         collects = _IS_DISTURBED and gc.isenabled()
-        if collects:
-            gc.disable()
         try:
+            if collects:
+                gc.disable()
             yield
         finally:
             if collects:

@@ -42,6 +42,7 @@ DATA = (
     ("GET", "preflight/row"),
     ("GET", "compare"),
     ("GET", "compare/rows/{row}"),
+    ("GET", "fields"),
     ("POST", "try"),
     ("POST", "save"),
 )

@@ -184,6 +184,31 @@ def test_a_data_set_alone_can_be_tried_on(browser: Tab) -> None:
     browser.is_quiet()
 
 
+def test_a_data_set_begins_with_a_field_that_its_rows_have(browser: Tab) -> None:
+    browser.value("sessionStorage.clear()")
+    browser.go("playground?data=rows.jsonl")
+    browser.until(f"{FIGURES}['rows'] === '160'")
+    assert '"reference": "{{item.total}}"' in browser.value(f"{AREA}.value")
+    assert browser.value("document.querySelectorAll('.changed-rows .invalid').length") == 0
+    put(browser, "{{item.total}}", "{{item.v")
+    browser.until("document.querySelector('.offers li b')?.textContent === 'item.vendor'")
+    browser.press("Escape")
+    browser.is_quiet()
+
+
+def test_why_all_rows_are_invalid_is_said_once(browser: Tab) -> None:
+    browser.value("sessionStorage.clear()")
+    browser.go("playground?data=rows.jsonl")
+    browser.until(f"{FIGURES}['rows'] === '160'")
+    put(browser, "{{item.total}}", "{{item.nothing}}")
+    said = "document.querySelector('.play .notes').textContent"
+    browser.until(f"{said}.startsWith('All 160 rows are invalid: `item.nothing`')")
+    assert browser.value("document.querySelectorAll('.play .notes p').length") == 1
+    put(browser, "{{item.nothing}}", "{{item.total}}")
+    browser.until(f"{said} === ''")
+    browser.is_quiet()
+
+
 def test_what_is_offered_goes_away_with_escape_and_with_the_focus(tab: Tab) -> None:
     isnt_there = "document.querySelector('.offers').hidden"
     put(tab, '"eq"', '"')

@@ -113,6 +113,25 @@ def test_results_that_nothing_describes_are_listed_and_not_taken_for_whole(
     assert page.json("runs/alone.jsonl/rows")["count"] == 160
 
 
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("import re\n\ndef grade(sample, item):\n    return 1.0\n", "grader"),
+        ("def grade(sample, item): return 1.0\r\n", "grader"),
+        ("class Grader:\n    def grade(self, sample): return 1.0\n", ""),
+        ("def grade_all(rows): return []\n", ""),
+        ('["type: python"]\n', ""),
+        ("type: string_check\n", ""),
+    ],
+)
+def test_a_python_file_is_a_grader_where_it_defines_grade(
+    source: str, kind: str, tmp_path: Path
+) -> None:
+    (tmp_path / "one.py").write_bytes(source.encode())
+    expected = [{"path": "one.py", "kind": kind}] if kind else []
+    assert Page(tmp_path).json("runs")["others"] == expected
+
+
 def test_a_line_that_is_being_written_is_not_cut_off(folder: Path, tmp_path: Path) -> None:
     path = copy_run(folder, tmp_path / "r.jsonl", complete=False)
     path.write_bytes(path.read_bytes()[:-9])

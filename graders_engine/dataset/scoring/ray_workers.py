@@ -100,7 +100,7 @@ class _Actor:
 class RayWorkers:
     """Actors, each with what the options say; one that is lost is replaced, wherever the cluster has room.
 
-    One for each node is started first: it gets the process that has told its versions, and no other takes
+    One for each node is started first: it gets the process that has given its versions, and no other takes
     its cores while it starts. The others are started once one has, as far as there are shards for them.
 
     Args:

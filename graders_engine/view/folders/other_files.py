@@ -8,11 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from graders_engine.graders.parse import SPECS
+from graders_engine.graders.parts import PYTHON_SOURCE
 from graders_engine.report.stored_preflight import KEYS
 from graders_engine.view.folders.places import MAX_ENTRIES
 
 _DATA = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".jsonl.zst", ".csv.gz")
-_TEXTS = (".json", ".yaml", ".yml")
+_TEXTS = (".json", ".yaml", ".yml", ".py")
 _OURS = (".meta.json", ".index.sqlite", ".graders.tmp")
 """What a run writes beside its results."""
 MAX_GRADER_BYTES = 1 << 20
@@ -40,22 +41,32 @@ def kind_of_file(path: Path) -> str:
 @lru_cache(MAX_ENTRIES)
 def _kind(path: Path, _mtime_ns: int, size: int) -> str:
     """The same of a file as it is now."""
+    ending = path.suffix.lower()
     try:
         with path.open("rb") as file:
             head = file.read(4096)
             if path.name.lower().endswith(_DATA):
                 return ("results" if _is_result(head) else "data") if head else ""
-            if head.lstrip()[:1] == b"[":
+            if ending != ".py" and head.lstrip()[:1] == b"[":
                 return "data"
-            if path.suffix.lower() == ".json" and _REPORT.match(head):
+            if ending == ".json" and _REPORT.match(head):
                 return "preflight"  # also a part of one: what reads it says so
             if size > MAX_GRADER_BYTES:
                 return ""
             text = (head + file.read()).decode("utf-8", "replace")
     except OSError:
         return ""
-    if path.suffix.lower() != ".json":
-        return "grader" if _TYPE.search(text) else ""
+    return _kind_of_json(text) if ending == ".json" else _kind_of_text(text, ending)
+
+
+def _kind_of_text(text: str, ending: str) -> str:
+    """The same of YAML, or of Python, which a command reads as the source of a grader."""
+    mark = PYTHON_SOURCE if ending == ".py" else _TYPE
+    return "grader" if mark.search(text) else ""
+
+
+def _kind_of_json(text: str) -> str:
+    """The same of JSON."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -15,8 +15,10 @@ const BLANK = `{
   "operation": "eq"
 }
 `;
+const blankWith = (path) => (path ? BLANK.replace('"{{item.answer}}"', () => JSON.stringify(`{{${path}}}`)) : BLANK);
 const READ_ONLY = "This page is read only: it shows the grader of a run, but no grader is tried or saved here.";
 const SAMPLE_PATHS = ["output_text", "output_json", "output_tools", "output_reasoning_summary"].map((name) => `sample.${name}`);
+const PLAIN = /^item\.\w+$/; // others are not offered: they need quotes
 const ROWS = [
   ["first-200", "the first 200 rows"],
   ["drawn-200", "200 drawn rows"],
@@ -70,15 +72,15 @@ class Playground {
     const { run } = this.context;
     const asked = run
       ? this.api.get(`runs/${encodeURIComponent(run)}/grader`, { signal: this.signal })
-      : this.api.get("runs", { signal: this.signal }).then((found) => ({ grader: null, name: "", read_only: found.read_only }));
+      : this.findFields();
     const [stored, schema] = await Promise.all([asked, this.api.get("schema", { signal: this.signal })]);
     this.stored = stored;
-    this.original = stored.grader ? textOf(stored.grader) : BLANK;
+    this.original = stored.grader ? textOf(stored.grader) : blankWith(stored.reference);
     const key = run ?? `data:${this.data}`;
     this.draftKey = key;
     const isReadOnly = stored.read_only;
     this.editor = makeEditor({
-      text: isReadOnly ? this.original : drafts.get(key) ?? this.original, label: "Grader", schema, paths: SAMPLE_PATHS,
+      text: isReadOnly ? this.original : drafts.get(key) ?? this.original, label: "Grader", schema, paths: [...SAMPLE_PATHS, ...(stored.paths ?? [])],
       isReadOnly, onInput: (text) => this.typed(text),
     });
     this.draw();
@@ -115,7 +117,17 @@ class Playground {
           this.needs, this.notes, this.figures, this.table)));
   }
 
-  // What templates may name: the keys of the first row's item.
+  // What templates may name in the rows of a data set; where they cannot be read, trying a grader says why.
+  async findFields() {
+    const unread = { paths: [], reference: null, read_only: false };
+    const found = await this.api.get(`fields?${new URLSearchParams({ data: this.data })}`, { signal: this.signal }).catch((error) => {
+      if (error?.name !== "ApiError") throw error;
+      return unread;
+    });
+    return { ...found, grader: null, name: "", paths: found.paths.filter((path) => PLAIN.test(path)) };
+  }
+
+  // What templates may name in a run: the keys of the first row's item.
   async findPaths() {
     const { run } = this.context;
     if (!run) return;
@@ -124,7 +136,7 @@ class Playground {
       const { rows } = await this.api.get(`${path}?per_page=50`, { signal: this.signal });
       if (!rows.length) return;
       const { item } = await this.api.get(`${path}/${encodeURIComponent(rows[0].row)}`, { signal: this.signal });
-      this.editor.paths = [...SAMPLE_PATHS, ...(item ?? []).filter(({ name }) => /^\w+$/.test(name)).map(({ name }) => `item.${name}`)];
+      this.editor.paths = [...SAMPLE_PATHS, ...(item ?? []).map(({ name }) => `item.${name}`).filter((path) => PLAIN.test(path))];
     } catch (error) {
       if (error?.name !== "ApiError" && error?.name !== "AbortError") throw error; // offers are a help only
     }
@@ -198,12 +210,13 @@ class Playground {
         one.detail ? h("pre", {}, one.detail) : null)));
   }
 
-  drawNotes({ notes = [], unavailable, problem, failed, why_failed: why }) {
+  drawNotes({ notes = [], unavailable, problem, failed, why_failed: why, graded, why_invalid: fault }) {
     const said = [...new Set(notes)].filter((note) => note !== unavailable);
     replace(this.notes,
       unavailable ? h("p", { class: "problem", role: "alert" }, shown(unavailable)) : null,
       problem ? h("p", { class: "problem", role: "alert" }, shown(problem)) : null,
       failed ? h("p", { class: "problem", role: "alert" }, `${plural(failed, "row")} got no answer and ${failed === 1 ? "counts" : "count"} in no mean: `, shown(why)) : null,
+      fault ? h("p", { class: "problem", role: "alert" }, graded === 1 ? "The row is invalid: " : `All ${count(graded)} rows are invalid: `, shown(fault)) : null,
       said.map((note) => h("p", { class: "warning" }, shown(note))));
   }
 

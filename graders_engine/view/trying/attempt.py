@@ -16,6 +16,7 @@ from graders_engine.server.routes import Route
 from graders_engine.view.context import Request, View, route
 from graders_engine.view.regrading import settings_of_run
 from graders_engine.view.trying.drafts import Form
+from graders_engine.view.trying.fields import fields_json
 from graders_engine.view.trying.grading import Workshop
 from graders_engine.view.trying.needs import needs_of, why_unavailable
 from graders_engine.view.trying.numbers import tried_json
@@ -36,6 +37,7 @@ def routes(view: View) -> list[Route]:
     """The routes of the playground."""
     playground = Playground()
     return [
+        route(view, "GET", "fields", playground.fields),
         route(view, "POST", "try", playground.attempt),
         route(view, "POST", "save", playground.save),
         route(view, "GET", "runs/{run}/grader", grader),
@@ -48,6 +50,19 @@ class Playground:
     def __init__(self) -> None:
         self._rows = RowSets()
         self._workshop = Workshop()
+
+    def fields(self, view: View, request: Request) -> dict[str, Any]:
+        """What templates may name in the rows of a data set; nothing where no grader is tried.
+
+        Raises:
+            Refused: there is no such data set.
+            DataSetError: the rows cannot be read.
+        """
+        if view.read_only:
+            return {"read_only": True, **fields_json([])}
+        path = view.source(request).data_set(request.parameters.get("data", ""))
+        rows = self._rows.of_data(path, Wanted(count=ROWS))
+        return {"read_only": False, **fields_json([ref.row for ref in rows.refs])}
 
     def attempt(self, view: View, request: Request) -> dict[str, Any]:
         """Read a grader and grade some rows with it.

@@ -50,6 +50,7 @@ def tried_json(
         "difference": None,
         "failed": len(failed),
         "why_failed": next((text for result in failed for text in result.flags.values()), ""),
+        "why_invalid": _why_all_invalid(now),
         "spent": graded.spent,
         "problem": graded.problem,
         "seconds": sum(row.seconds for row in graded.outcomes),
@@ -79,6 +80,12 @@ def tried_json(
         if change != "same"
     ]
     return {**found, **_counts(changes), "changed": changed}
+
+
+def _why_all_invalid(now: Sequence[ResultLine]) -> str:
+    """The one reason for which all rows are invalid; empty if some are not, or for another."""
+    reasons = {tuple(one.flags.values()) if one.status == "invalid" else () for one in now}
+    return " ".join(reasons.pop()) if len(reasons) == 1 else ""
 
 
 CHANGES = ("up", "down", "same", "newly_invalid", "newly_failed", "newly_valid")
