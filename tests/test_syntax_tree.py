@@ -105,6 +105,37 @@ def test_a_process_that_is_forked_while_a_thread_reads_a_source_can_read_one() -
     subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], check=True, timeout=120)
 
 
+IN_BETWEEN = """
+import faulthandler, os, signal, sys
+from graders_engine.language.syntax_tree import module_tree
+
+def handler(number, frame):
+    module_tree("x = 1")
+    if os.fork() == 0:
+        module_tree("x = 1")
+        os._exit(0)
+    assert os.wait()[1] == 0
+    print("handled")
+
+def on_call(frame, event, argument):
+    if event == "call" and frame.f_code.co_name == "parse":
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGUSR1)
+
+faulthandler.dump_traceback_later(30, exit=True)
+signal.signal(signal.SIGUSR1, handler)
+sys.setprofile(on_call)
+module_tree("x = 1")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_handler_of_a_signal_that_comes_while_a_source_is_read_reads_one_and_forks() -> None:
+    command = [sys.executable, "-c", IN_BETWEEN]
+    ended = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)
+    assert ended.stdout == "handled\n"
+
+
 def test_a_string_with_an_invalid_escape_is_read_without_a_warning() -> None:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

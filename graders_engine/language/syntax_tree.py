@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_one_at_a_time = threading.Lock()
+_one_at_a_time = threading.RLock()  # a handler of a signal may read a source, or fork, meanwhile
 _IS_DISTURBED = sys.version_info < (3, 11, 8)
 if hasattr(os, "register_at_fork"):  # a process that is forked meanwhile would wait for ever
     os.register_at_fork(
