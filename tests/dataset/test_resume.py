@@ -165,6 +165,27 @@ def test_results_of_more_rows_than_there_are_belong_to_other_data(
         score_file(engine, string_check, data, out)
 
 
+@pytest.mark.parametrize("has_samples", [False, True])
+@pytest.mark.parametrize("copied", [0, 30, -1])
+def test_results_into_which_a_line_was_copied_are_not_counted(
+    copied: int,
+    has_samples: bool,
+    engine: Engine,
+    string_check: dict[str, Any],
+    data: Path,
+    out: Path,
+) -> None:
+    rows = sampled(data) if has_samples else data
+    score_file(engine, string_check, rows, out)
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(b"".join([*lines, lines[copied]]))
+    with pytest.raises(
+        DataSetError, match=rf"line {len(lines) + 1}, is the result of row \d+(#\d)?, which"
+    ):
+        score_file(engine, string_check, rows, out)
+    assert len(out.read_bytes().splitlines()) == len(lines) + 1
+
+
 def test_settings_that_differ_from_those_of_a_run_are_named(
     engine: Engine, string_check: dict[str, Any], data: Path, out: Path
 ) -> None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from graders_engine.dataset.results.file import ResultsFile
-from graders_engine.dataset.results.line import ResultLine
+from graders_engine.dataset.results.line import ResultLine, row_name
 from graders_engine.dataset.results.meta import OVERWRITE_HINT
 from graders_engine.dataset.results.shard_index import CompletedShard, completed, is_same
 from graders_engine.dataset.results.tally import Tally
@@ -28,7 +28,8 @@ def resume(results: ResultsFile, index: Index, shards: Shards, *, plain: bool) -
         plain: whether a line of the data set has at most one result.
 
     Raises:
-        DataSetError: the data is not what the results came from, or a line of them is not a result.
+        DataSetError: the data is not what the results came from, a line of them is not a result, or is
+            not in its place.
     """
     indexed = index.shards()
     counter = _ResultCounter(indexed)
@@ -58,7 +59,12 @@ class _ResultCounter:
         """Add the results up; returns the last line of the data set that is complete."""
         of_line: list[ResultLine] = []
         last_line = start = end_before = 0
-        for end, result in results.read():
+        before = (0, 0)
+        for number, (end, result) in enumerate(results.read(), 1):
+            row = (result.line, result.sample)
+            if row <= before:
+                raise DataSetError(_out_of_order(results, number, result))
+            before = row
             if of_line and result.line != of_line[0].line:
                 self._add(of_line)
                 last_line, of_line, start = of_line[0].line, [], end_before
@@ -90,6 +96,14 @@ class _ResultCounter:
             self.tally.merge(self._shard_tally)
             self._shard_tally = Tally()
             self._shards.popleft()
+
+
+def _out_of_order(results: ResultsFile, number: int, result: ResultLine) -> str:
+    row = row_name(result.line, result.sample)
+    return (
+        f"{results.path}, line {number}, is the result of row {row}, which should stand before: results are "
+        f"in the order of their rows, and each is there once. The file was changed. {OVERWRITE_HINT}"
+    )
 
 
 def _skip(results: ResultsFile, shards: Shards, wanted: CompletedShard) -> CompletedShard:
