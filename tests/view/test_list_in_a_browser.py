@@ -22,10 +22,8 @@ LINES = """Object.fromEntries([...document.querySelectorAll("tbody tr")].map((li
 HOSTILE = "<img src=x onerror=alert(1)> \u202e"
 
 
-@pytest.fixture
-def opened(folder: Path, tmp_path: Path) -> Path:
+def fill(base: Path, folder: Path) -> None:
     """Runs of evals in some states, results that are cut off, and a report of preflight with its rows."""
-    base = tmp_path / "opened"
     with Store(base / "jobs") as store:
         store.evals.add(StoredEval("eval_default", "default", HOSTILE, None, 1, 1, {}))
         store.runs.add(stored("whole", "completed", attempt=1, result=results(COUNTS)))
@@ -36,16 +34,23 @@ def opened(folder: Path, tmp_path: Path) -> Path:
     rows = [*SUMS, {**SUMS[5], "answer": HOSTILE}]
     report = preflight_json(ask(base, {**EXACT, "operation": "ilike"}, rows))
     (base / "preflight.json").write_text(json.dumps(report))
-    return base
 
 
 # One browser for all of it: each takes seconds to start.
 def test_the_list_leads_to_rows_and_findings_to_theirs_on_screens_of_every_width(
-    opened: Path, tmp_path: Path
+    folder: Path, tmp_path: Path
 ) -> None:
+    opened = tmp_path / "opened"
+    opened.mkdir()
+    (opened / "our grader.json").write_text(json.dumps(EXACT))
+    (opened / "sums.jsonl").write_text(json.dumps(SUMS[0]))
     with browsing(opened, tmp_path / "profile") as tab:
         tab.look(1280)
         tab.start()
+        tab.until("document.querySelector('pre.formula')")
+        assert "graders score 'our grader.json' --data sums.jsonl --out" in tab.text("pre.formula")
+        tab.is_quiet()
+        fill(opened, folder)
         tab.until("document.querySelectorAll('.mean-cell b').length >= 3")
         tab.is_quiet()
         listed = tab.value(LINES)

@@ -27,6 +27,9 @@ const stateOf = (run) => [
 
 const nameOf = (run) => (run.eval ? run.eval.name || run.eval.id : run.run);
 
+// A file's name as an argument of a command.
+const inShell = (name) => (/^[\w./@%+=:,][\w./@%+=:,-]*$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
+
 // A run of an eval leads to its report where the server has it, else to its rows; others to their overview.
 const linkOf = (run) => {
   const name = shown(nameOf(run));
@@ -153,10 +156,12 @@ export const start = async (root, context) => {
 
   const drawNothing = () => {
     const files = data.others ?? [];
+    const sets = files.filter(({ kind }) => kind === "data");
+    const named = (kind, otherwise) => inShell(files.find((file) => file.kind === kind)?.path ?? otherwise);
     replace(nothing, h("h1", {}, "There are no runs here yet"),
       h("p", {}, "Looked for results of ", h("code", {}, "graders score"), " in ", h("bdi", {}, data.folders.join(", ")), ". This makes some:"),
-      h("pre", { class: "formula", tabindex: 0, role: "group", "aria-label": "Command" }, `graders score grader.json --data ${files.find(({ kind }) => kind === "data")?.path ?? "rows.jsonl"} --out results.jsonl`),
-      files.length > 0 && h("p", {}, "Or try a grader on ", files.filter(({ kind }) => kind === "data").slice(0, 5).map((file, at) => [at > 0 && ", ", h("a", { href: `/view/playground?${new URLSearchParams({ data: file.path })}` }, shown(file.path))]), "."));
+      h("pre", { class: "formula", tabindex: 0, role: "group", "aria-label": "Command" }, `graders score ${named("grader", "grader.json")} --data ${named("data", "rows.jsonl")} --out results.jsonl`),
+      sets.length > 0 && h("p", {}, "Or try a grader on ", sets.slice(0, 5).map((file, at) => [at > 0 && ", ", h("a", { href: `/view/playground?${new URLSearchParams({ data: file.path })}` }, shown(file.path))]), "."));
   };
 
   for (;;) {
