@@ -49,16 +49,17 @@ class Trial:
         ask: what was asked.
         outcome: what came of it.
         again: the outcomes of the other times; without them if it was graded once.
+        reward: the reward as training would count it; None if a judge, the row or an outage is to blame.
     """
 
     ask: Ask
     outcome: RowOutcome
     again: tuple[RowOutcome, ...] = ()
+    reward: float | None = field(init=False)
 
-    @property
-    def reward(self) -> float | None:
-        """The reward as training would count it; None if a judge, the row or an outage is to blame."""
-        return self.outcome.counted
+    def __post_init__(self) -> None:
+        # Checks ask for it hundreds of times.
+        object.__setattr__(self, "reward", self.outcome.counted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,7 @@ def spearman(first: Floats, second: Floats) -> float | None:
     """
     if not (_varies(first) and _varies(second)):
         return None
-    from scipy import stats  # type: ignore[import-untyped]  # takes half a second to import
-
-    return pearson(stats.rankdata(_levels(first)), stats.rankdata(_levels(second)))
+    return pearson(_ranks(first), _ranks(second))
 
 
 def kendall(first: Floats, second: Floats) -> float | None:
@@ -51,7 +49,7 @@ def kendall(first: Floats, second: Floats) -> float | None:
     """
     if not (_varies(first) and _varies(second)):
         return None
-    from scipy import stats
+    from scipy import stats  # type: ignore[import-untyped]  # takes half a second to import
 
     found = float(stats.kendalltau(_levels(first), _levels(second)).statistic)
     return None if np.isnan(found) else found
@@ -82,3 +80,11 @@ def _levels(values: Floats) -> NDArray[np.int64]:
     slack = ROUNDING * np.maximum(1.0, np.abs(ascending[1:]))
     levels[order[1:]] = np.cumsum(np.diff(ascending) > slack)
     return levels
+
+
+def _ranks(values: Floats) -> Floats:
+    """The rank of each number from 1, equal ones with the mean of theirs."""
+    levels = _levels(values)
+    counts = np.bincount(levels)
+    ranks: Floats = np.cumsum(counts) - (counts - 1) / 2
+    return ranks[levels]
