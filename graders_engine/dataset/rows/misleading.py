@@ -106,7 +106,12 @@ def misleading_head(compiled: CompiledGrader, records: Records) -> Iterator[str]
         rows = "row" if references.rows == 1 else f"{references.rows:,} rows"
         yield from references.notes(f"the first {rows}")
     yield from text_cells(compiled, records)
-    yield from repeated_keys(records, _TEXTS_LOOKED_AT, _MAX_TEXT_BYTES)
+    yield from first_repeated_keys(records)
+
+
+def first_repeated_keys(records: Records) -> Iterator[str]:
+    """As `repeated_keys`, of so many first rows that nobody waits for it."""
+    return repeated_keys(records, _TEXTS_LOOKED_AT, _MAX_TEXT_BYTES)
 
 
 def repeated_keys(records: Records, most: int | None = None, most_bytes: int = 0) -> Iterator[str]:
