@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -66,11 +66,13 @@ def read(source: str) -> SourceReport:
         return SourceReport(
             f"Python cannot parse the source: {str(error) or type(error).__name__}."
         )
-    fields = item_fields(tree)
+    nodes = [*ast.walk(tree)]
+    named = [*named_fields(tree, nodes)]
+    fields = item_fields(nodes, named)
     return SourceReport(
         misfit=_misfit(tree),
         imports=tuple(_imports(tree)),
-        item_reads=tuple(_item_reads(tree)),
+        item_reads=tuple(_item_reads(named)),
         swapped=_swapped(tree),
         item_fields=tuple(fields.as_they_are),
         number_fields=tuple(fields.as_numbers),
@@ -169,9 +171,9 @@ def _swapped(tree: ast.Module) -> int:
 _OUTPUT_KEYS = re.compile(r"sample(?:\..*)?")
 
 
-def _item_reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def _item_reads(named: Iterable[tuple[ast.expr, str]]) -> Iterator[tuple[str, int]]:
     """Reads of the item's `sample` or `sample.…`, where Foundry's code evaluators have the output."""
-    for node, key in named_fields(tree):
+    for node, key in named:
         if _OUTPUT_KEYS.fullmatch(key):
             yield f'item["{key}"]', node.lineno
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from graders_engine.language.source_kinds import (
@@ -53,18 +53,28 @@ class ItemFields(NamedTuple):
     as_numbers: list[str]
 
 
-def item_fields(tree: ast.Module) -> ItemFields:
-    """What a source uses as it is of the item; nothing of one that nests too deep to be followed."""
+def item_fields(nodes: Sequence[ast.AST], named: Iterable[tuple[ast.expr, str]]) -> ItemFields:
+    """What a source uses as it is of the item; nothing of one that nests too deep to be followed.
+
+    Args:
+        nodes: all of the source.
+        named: its `named_fields`.
+    """
+    reads = [(node, key) for node, key in named if not isinstance(node, ast.Compare)]
     try:
-        return _Uses(tree).found()
+        return _Uses(nodes, reads).found() if reads else ItemFields([], [])
     except RecursionError:
         return ItemFields([], [])
 
 
-def named_fields(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
-    """Where a field of the item is named: read, or asked for."""
-    nodes = [*ast.walk(tree)]
-    names, constants = _names_of_item(tree), _constants(nodes)
+def named_fields(tree: ast.Module, nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:
+    """Where a field of the item is named: read, or asked for.
+
+    Args:
+        tree: of the source.
+        nodes: all of it.
+    """
+    names, constants = _names_of_item(tree, nodes), _constants(nodes)
     for node in nodes:
         key: ast.expr | None = None
         holder: ast.expr | None = None
@@ -84,7 +94,7 @@ def _texts(key: ast.expr, constants: dict[str, set[str]]) -> Iterable[str]:
     return [key.value] if isinstance(key, ast.Constant) and isinstance(key.value, str) else []
 
 
-def _constants(nodes: Iterable[ast.AST]) -> dict[str, set[str]]:
+def _constants(nodes: Sequence[ast.AST]) -> dict[str, set[str]]:
     """Names that are nothing but one of these texts."""
     found: dict[str, set[str]] = defaultdict(set)
     others: set[str] = set()
@@ -108,14 +118,14 @@ def _is_item(node: ast.expr | None, names: set[str]) -> bool:
     return isinstance(node, ast.Name) and node.id in names
 
 
-def _names_of_item(tree: ast.Module) -> set[str]:
+def _names_of_item(tree: ast.Module, nodes: Sequence[ast.AST]) -> set[str]:
     """`item`, the second parameter of `grade`, and the names that they are assigned to."""
     names = {"item"}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == "grade":
             parameters = [*node.args.posonlyargs, *node.args.args]
             names = {parameters[1].arg} if len(parameters) > 1 else names
-    for part in ast.walk(tree):
+    for part in nodes:
         names |= {one.name for one in bindings_of(part) if _is_item(one.value, names)}
     return names
 
@@ -135,16 +145,16 @@ class _Uses:
     """How the fields are used.
 
     Args:
-        tree: of the source.
+        nodes: of the source.
+        reads: where it reads a field by name.
     """
 
-    def __init__(self, tree: ast.Module) -> None:
-        self._nodes = [*ast.walk(tree)]
-        self._kinds = Kinds(self._nodes)
+    def __init__(self, nodes: Sequence[ast.AST], reads: Iterable[tuple[ast.expr, str]]) -> None:
+        self._nodes = [node for node in nodes if isinstance(node, (ast.expr, ast.Match))]
+        self._kinds = Kinds(nodes)
         self._reads: dict[int, dict[str, None]] = defaultdict(dict)
-        for node, key in named_fields(tree):
-            if not isinstance(node, ast.Compare):
-                self._reads[id(node)][key] = None
+        for node, key in reads:
+            self._reads[id(node)][key] = None
         self._texts: set[str] = set()
         self._numbers: set[str] = set()
         self._mentioned: set[int] = set()

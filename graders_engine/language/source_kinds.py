@@ -6,7 +6,7 @@ A name is followed by its spelling alone, in whichever function it stands.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _TEXT_MAKERS = frozenset(
@@ -60,7 +60,7 @@ class Kinds:
         nodes: of the source.
     """
 
-    def __init__(self, nodes: list[ast.AST]) -> None:
+    def __init__(self, nodes: Sequence[ast.AST]) -> None:
         self.bindings = [one for node in nodes for one in bindings_of(node)]
         returns = [one for node in nodes for one in _returned(node)]
         self._texts: set[str] = set()
