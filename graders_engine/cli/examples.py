@@ -19,16 +19,20 @@ graders examples copy invoices"""
 
 
 class _Examples(Group):
-    """The name of an example in place of a subcommand is answered with how to get it."""
+    """What is no subcommand, such as the name of an example, is answered with how to get one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] in examples.titles():
-            raise click.UsageError(
-                f"'{args[0]}' is an example: `{ctx.command_path} copy {args[0]}` writes it.", ctx
-            )
-        return super().resolve_command(ctx, args)
+        if args[0] in [*self.list_commands(ctx), "help", "version"]:
+            return super().resolve_command(ctx, args)
+        known, path = examples.titles(), ctx.command_path
+        if name := next(filter(known.__contains__, args), None):
+            raise click.UsageError(f"'{name}' is an example: `{path} copy {name}` writes it.", ctx)
+        advice = suggestion(args[0], [*known, *self.list_commands(ctx)])
+        raise click.UsageError(
+            f"No such command or example '{args[0]}'.{advice} `{path}` lists the examples.", ctx
+        )
 
 
 @click.group("examples", cls=_Examples, invoke_without_command=True, example=_EXAMPLE)

@@ -15,17 +15,21 @@ _REFERENCE = "api/"
 
 
 @click.command("guide", cls=Command, example="graders guide judges")
-@click.argument("name", required=False)
-def command(*, name: str | None) -> None:
+@click.argument("names", nargs=-1, metavar="[NAME]")
+def command(*, names: tuple[str, ...]) -> None:
     """Print a guide; without NAME, list the guides.
 
     In a terminal, links are written as the command that prints what they lead to. Into a file or a pipe,
     the text is Markdown as it is.
     """
-    if name is None:
+    if not names:
         _list()
         return
     known = titles()
+    name = names[0]
+    if len(names) > 1:
+        one = next(filter(known.__contains__, names), "NAME")
+        raise click.UsageError(f"One guide is printed at a time: `graders guide {one}`.")
     if name not in known:
         raise click.UsageError(
             f"There is no guide '{name}'.{suggestion(name, known)} `graders guide` lists them."

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from graders_engine.compiled import Unreadable
 from graders_engine.dataset.rows.formats import open_records
+from graders_engine.dataset.rows.misleading import first_repeated_keys
+from graders_engine.dataset.rows.records import Records
 from graders_engine.errors import DataSetError, InvalidRow
 from graders_engine.language import strict_json
 from graders_engine.outputs.rows import item_beside
@@ -27,11 +29,13 @@ class KeptData(NamedTuple):
         file: the file with its rows.
         rows: how many there are.
         is_new: whether the store did not have the file before.
+        notes: what to say of how the rows were read.
     """
 
     file: StoredFile
     rows: int
     is_new: bool
+    notes: tuple[str, ...] = ()
 
 
 def keep_data(store: Store, project: str, path: Location) -> KeptData:
@@ -50,7 +54,9 @@ def keep_data(store: Store, project: str, path: Location) -> KeptData:
     part = store.files.new_part()
     count = 0
     try:
-        for line in _lines(path):
+        records = open_records(path)
+        notes = tuple(first_repeated_keys(records))
+        for line in _lines(records):
             part.write(line)
             count += 1
         if not count:
@@ -58,22 +64,23 @@ def keep_data(store: Store, project: str, path: Location) -> KeptData:
         kept = _equal_file(store, project, part.sha256)
         if kept is not None:
             part.discard()
-            return KeptData(kept, count, is_new=False)
+            return KeptData(kept, count, is_new=False, notes=notes)
     except BaseException:
         part.discard()
         raise
     file = store.files.add(part, project=project, purpose=PURPOSE, name=path.name)
-    return KeptData(file, count, is_new=True)
+    return KeptData(file, count, is_new=True, notes=notes)
 
 
-def _lines(path: Location) -> Iterator[bytes]:
+def _lines(records: Records) -> Iterator[bytes]:
     """The rows, a line each.
 
     Raises:
         DataSetError: with the first lines that cannot be used.
     """
     mistakes: list[str] = []
-    for ref in open_records(path).read():
+    path = records.path
+    for ref in records.read():
         if isinstance(ref.row, Unreadable):
             mistakes.append(f"{path}, line {ref.line}: {ref.row.reason}")
         elif not isinstance(ref.row, dict):

@@ -129,8 +129,12 @@ class PythonGrader(GraderSpec):
             )
 
     def item_fields(self) -> tuple[str, ...]:
-        """The fields of the item that its code reads by name, and does not convert on the spot."""
+        """The fields of the item that its code uses as they are, and nowhere as a text."""
         return python_source.inspect(self.source).item_fields
+
+    def number_fields(self) -> tuple[str, ...]:
+        """Of `item_fields`, those that its code compares with what is plainly a number."""
+        return python_source.inspect(self.source).number_fields
 
     def reads_sample(self) -> bool:
         """Whether its code uses the first argument of `grade`, or might."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from graders_engine.graders.source_process import SHORT, NoProcess, SourceUnread, read_apart
+from graders_engine.language.item_fields import item_fields, named_fields
 from graders_engine.language.python_execution import executions
 from graders_engine.language.syntax_tree import module_tree
 
@@ -28,7 +29,8 @@ class SourceReport(NamedTuple):
         imports: the modules that it names in an import, wherever that stands.
         item_reads: where it takes the model's output from the item: what stands there, with its line.
         swapped: the line of a `grade` whose arguments are named as if the item came first; 0 for none.
-        item_fields: the item's fields that it reads by name, and does not convert on the spot.
+        item_fields: the item's fields that it uses as they are, and nowhere as a text.
+        number_fields: of these, those that it compares with what is plainly a number.
         reads_sample: whether its `grade` uses its first argument, or might.
         executions: what it names that executes text or data as code, with its line.
     """
@@ -42,6 +44,7 @@ class SourceReport(NamedTuple):
     item_reads: tuple[tuple[str, int], ...] = ()
     swapped: int = 0
     item_fields: tuple[str, ...] = ()
+    number_fields: tuple[str, ...] = ()
     reads_sample: bool = True
     executions: tuple[tuple[str, int], ...] = ()
 
@@ -63,12 +66,16 @@ def read(source: str) -> SourceReport:
         return SourceReport(
             f"Python cannot parse the source: {str(error) or type(error).__name__}."
         )
+    nodes = [*ast.walk(tree)]
+    named = [*named_fields(tree, nodes)]
+    fields = item_fields(nodes, named)
     return SourceReport(
         misfit=_misfit(tree),
         imports=tuple(_imports(tree)),
-        item_reads=tuple(_item_reads(tree)),
+        item_reads=tuple(_item_reads(named)),
         swapped=_swapped(tree),
-        item_fields=tuple(dict.fromkeys(_item_fields(tree))),
+        item_fields=tuple(fields.as_they_are),
+        number_fields=tuple(fields.as_numbers),
         reads_sample=_reads_sample(tree),
         executions=tuple(executions(tree)),
     )
@@ -91,7 +98,7 @@ def _read_elsewhere(source: str) -> SourceReport:
         return SourceReport(f"Python cannot parse the source{link}{why}.")
     for name in ("item_reads", "executions"):
         fields[name] = tuple((text, line) for text, line in fields[name])
-    for name in ("imports", "item_fields"):
+    for name in ("imports", "item_fields", "number_fields"):
         fields[name] = tuple(fields[name])
     return SourceReport(**fields)
 
@@ -162,105 +169,13 @@ def _swapped(tree: ast.Module) -> int:
 
 
 _OUTPUT_KEYS = re.compile(r"sample(?:\..*)?")
-_READERS = ("get", "pop", "setdefault", "__getitem__")
 
 
-def _item_reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def _item_reads(named: Iterable[tuple[ast.expr, str]]) -> Iterator[tuple[str, int]]:
     """Reads of the item's `sample` or `sample.…`, where Foundry's code evaluators have the output."""
-    for node, key in _named_fields(tree):
+    for node, key in named:
         if _OUTPUT_KEYS.fullmatch(key):
             yield f'item["{key}"]', node.lineno
-
-
-def _named_fields(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
-    """Where a field of the item is named: read, or asked for."""
-    names = _names_of_item(tree)
-    for node in ast.walk(tree):
-        key: ast.expr | None = None
-        holder: ast.expr | None = None
-        if isinstance(node, ast.Subscript):
-            holder, key = node.value, node.slice
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-            holder, key = node.func.value, node.args[0] if node.func.attr in _READERS else None
-        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
-            holder, key = node.comparators[0], node.left
-        if not (
-            isinstance(node, ast.expr)
-            and isinstance(key, ast.Constant)
-            and isinstance(key.value, str)
-        ):
-            continue
-        if _is_item(holder, names):
-            yield node, key.value
-
-
-_TEXT_USES = frozenset(
-    {"Decimal", "Fraction", "ascii", "casefold", "endswith", "float", "int", "len", "literal_eval", "loads",
-     "lower", "print", "replace", "repr", "safe_load", "split", "splitlines", "startswith", "str", "strip",
-     "type", "upper"}
-)  # fmt: skip
-"""What takes a text, and shows that one is expected."""
-
-
-def _item_fields(tree: ast.Module) -> Iterator[str]:
-    """Fields of the item whose value is used as it is: neither converted on the spot nor used as a text."""
-    as_text = {id(part) for node in ast.walk(tree) for part in _used_as_text(node)}
-    for node, key in _named_fields(tree):
-        if not isinstance(node, ast.Compare) and id(node) not in as_text:
-            yield key
-
-
-def _used_as_text(node: ast.AST) -> list[ast.expr]:
-    """The expressions in a node, one step below it, that are used as a text there."""
-    if isinstance(node, ast.FormattedValue):
-        return [node.value]
-    if isinstance(node, ast.Attribute):
-        return [node.value] if node.attr in _TEXT_USES else []
-    if isinstance(node, ast.Call):
-        return [*node.args] if _called(node) in _TEXT_USES else []
-    sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
-    if not any(map(_is_text, sides)):
-        return []
-    if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
-        return [node.left]  # a text is looked for in a list as well
-    return sides
-
-
-def _called(node: ast.Call) -> str:
-    return getattr(node.func, "attr", "") or getattr(node.func, "id", "")
-
-
-def _is_text(node: ast.expr) -> bool:
-    """Whether an expression is plainly a text, so that what it is compared with should be one."""
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, str)
-    if isinstance(node, ast.Subscript):
-        return isinstance(node.slice, ast.Constant) and node.slice.value == "output_text"
-    return isinstance(node, ast.JoinedStr) or (
-        isinstance(node, ast.Call) and _called(node) in ("str", "repr", "strip", "lower", "upper")
-    )
-
-
-def _is_item(node: ast.expr | None, names: set[str]) -> bool:
-    """Whether an expression is the item: its name, or `(item or {})`, `dict(item)`."""
-    if isinstance(node, ast.BoolOp):
-        return _is_item(node.values[0], names)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        return len(node.args) == 1 and _is_item(node.args[0], names)
-    return isinstance(node, ast.Name) and node.id in names
-
-
-def _names_of_item(tree: ast.Module) -> set[str]:
-    """`item`, the second parameter of `grade`, and the names that they are assigned to."""
-    names = {"item"}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "grade":
-            parameters = [*node.args.posonlyargs, *node.args.args]
-            names = {parameters[1].arg} if len(parameters) > 1 else names
-    for part in ast.walk(tree):
-        if isinstance(part, ast.Assign) and _is_item(part.value, names):
-            names |= {target.id for target in part.targets if isinstance(target, ast.Name)}
-    return names
 
 
 _DYNAMIC = frozenset(

@@ -116,6 +116,15 @@ def test_a_threshold_that_no_score_reaches_is_said(folder: Path) -> None:
     assert sentence in " ".join(evals(folder, "show", run["eval_id"]).split())
 
 
+def test_a_row_that_names_a_key_twice_is_said_and_the_last_value_counts(folder: Path) -> None:
+    (folder / "rows.jsonl").write_text('{"label": "cat", "label": "dog", "model_sample": "dog"}\n')
+    arguments = ("run", "eval.json", "--data", "rows.jsonl", "--jobs", "store", "--json")
+    ended = graders(folder, "evals", *arguments)
+    assert "note: 1 row of rows.jsonl" in " ".join(ended.stderr.split())
+    assert "such as `label` on line 1: the last value counts" in " ".join(ended.stderr.split())
+    assert json.loads(ended.stdout)["result_counts"]["passed"] == 1
+
+
 def test_equal_files_make_one_eval_and_keep_equal_rows_once(folder: Path) -> None:
     first, second = run_of(folder), run_of(folder)
     assert first["eval_id"] == second["eval_id"]

@@ -79,6 +79,12 @@ def test_a_misspelled_name_is_corrected() -> None:
     assert "guides" in ended.stderr
 
 
+def test_a_second_word_is_answered_with_the_guide_among_them() -> None:
+    ended = CliRunner().invoke(cli.graders, ["guide", "show", "numbers"])
+    assert ended.exit_code == 2
+    assert "One guide is printed at a time: `graders guide numbers`." in ended.stderr
+
+
 def test_a_page_fits_and_its_links_are_commands() -> None:
     assert "\n".join(page_lines(PAGE, 40, colored=False)) == SHOWN
 

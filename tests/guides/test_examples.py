@@ -154,6 +154,10 @@ def test_a_copy_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
         (["copy", "invoice"], "There is no example 'invoice'. Did you mean 'invoices'?"),
         (["copy", "zzz"], "There is no example 'zzz'. `graders examples` lists them."),
         (["invoices"], "'invoices' is an example: `graders examples copy invoices` writes it."),
+        (["show", "topics"], "'topics' is an example: `graders examples copy topics` writes it."),
+        (["list"], "No such command or example 'list'. `graders examples` lists the examples."),
+        (["topcs"], "example 'topcs'. Did you mean 'topics'? `graders examples` lists"),
+        (["help"], "Did you mean 'graders examples --help'?"),
     ],
 )
 def test_a_misspelt_example_gets_a_suggestion(arguments: list[str], advice: str) -> None:

@@ -25,7 +25,7 @@ from graders_engine.cli.parsing.input_files import read_file
 from graders_engine.cli.parsing.judge_options import JUDGE_FLAGS
 from graders_engine.cli.parsing.locations import DATA
 from graders_engine.cli.parsing.store import EVALS, PROJECT
-from graders_engine.cli.terminal.failing import FAILED, INTERRUPTED, MISSED, complain
+from graders_engine.cli.terminal.failing import FAILED, INTERRUPTED, MISSED, caution, complain
 from graders_engine.cli.terminal.printing import print_lines
 from graders_engine.errors import InvalidRequest
 from graders_engine.evals.creating import DIGEST, create_eval, create_run
@@ -135,6 +135,8 @@ def run(
         check(source, asked["name"])
         require_runnable(store, settings, owner, source)
         kept = keep_data(store, project, data)
+        for note in () if quiet else kept.notes:
+            caution(f"note: {note}")
         source["source"] = {"type": "file_id", "id": kept.file.id}
         made = _create(store, owner, {"data_source": source, "name": asked["name"]}, kept, data)
         done, code = _finish(store, made, settings, kept.rows, quiet=quiet)

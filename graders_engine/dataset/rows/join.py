@@ -11,7 +11,7 @@ from typing import IO, Any
 from graders_engine.dataset.rows.join_key import CUSTOM_ID, JoinKey
 from graders_engine.dataset.rows.join_shared import value_at
 from graders_engine.dataset.rows.lines import BYTE_ORDER_MARK
-from graders_engine.dataset.rows.records import Records, RowRef
+from graders_engine.dataset.rows.records import Records, RepeatedKey, RowRef
 from graders_engine.dataset.rows.shapes import SAMPLES
 from graders_engine.dataset.rows.source import unreadable_disk
 from graders_engine.errors import NO_ROW, InvalidRequest, InvalidRow
@@ -95,6 +95,11 @@ class JoinedRecords(Records):
                 f"{lines} of {self._outputs.path} repeated and left out: each line counts once"
             ]
         return [*notes, *self._items.notes, *self._outputs.notes]
+
+    def repeated_keys(self, most: int | None, most_bytes: int) -> Iterator[RepeatedKey]:
+        """As in `Records`, of the rows, and then of the outputs."""
+        yield from self._items.repeated_keys(most, most_bytes)
+        yield from self._outputs.repeated_keys(most, most_bytes)
 
     def rows(self) -> Iterator[RowRef]:
         """The joined rows from the first one."""

@@ -27,6 +27,15 @@ class JsonArray(StreamedRecords):
 
     uncompressed_form = "json"
 
+    def texts(self) -> Iterator[tuple[int, bytes]]:  # noqa: D102 - as in `Records`
+        with unreadable_disk(self.path), self._source.open() as (stream, _):
+            try:
+                for number, element in enumerate(elements(stream), 1):
+                    if isinstance(element, bytes):
+                        yield number, element
+            except DAMAGE as error:
+                damaged(error)  # which raises a fault of the disk again
+
     def rows(self) -> Iterator[RowRef]:
         """The elements from the first one."""
         number = 0

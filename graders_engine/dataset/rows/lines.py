@@ -43,6 +43,18 @@ class JsonLines(StreamedRecords):
         with unreadable_disk(self.path), self._source.open(HEAD_BYTES) as (stream, _):
             return [ref.row for ref in islice(rows_of(stream), count)]
 
+    def texts(self) -> Iterator[tuple[int, bytes]]:  # noqa: D102 - as in `Records`
+        with unreadable_disk(self.path), self._source.open() as (stream, _):
+            lines = iter(functools.partial(stream.readline, MAX_ROW_BYTES + 1), b"")
+            try:
+                for number, text in enumerate(lines, 1):
+                    if len(text) > MAX_ROW_BYTES and not text.endswith(b"\n"):
+                        _skip_line(stream)
+                    elif not text.isspace():
+                        yield number, text
+            except DAMAGE as error:
+                damaged(error)  # which raises a fault of the disk again
+
     def rows(self) -> Iterator[RowRef]:
         """The rows from the first one."""
         with self._source.open() as (stream, tell):

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.rows.identity import item_of
-from graders_engine.dataset.rows.records import Records
+from graders_engine.dataset.rows.records import Records, RepeatedKey
 from graders_engine.errors import DataSetError, GradingError
 from graders_engine.graders.python import PythonGrader
 from graders_engine.graders.string_check import StringCheckGrader
 from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 from graders_engine.language.template import Template
+from graders_engine.urls import Location
 
 LOOKED_AT = 10_000
 """Rows in which `score` looks for empty references before it grades: a part of a second."""
 _MAX_BYTES = 32 << 20
 """No more of the data is looked at, however few rows these are."""
+_TEXTS_LOOKED_AT = 1_000
+"""Rows whose text is read again before a run, for keys that are there twice: a hundredth of a second."""
+_MAX_TEXT_BYTES = 4 << 20
 _MAX_FIELDS = 3
 _MAX_CELL_CHARS = 40
+_NOTHING = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null", "unknown"})
+"""Cells, in small letters, that say that there is no value."""
+_MOST_OF = 0.9
+"""This share of a column's cells are values, if it is a column of values."""
 _AS_PYTHON_WRITES = re.compile(r"True|False|TRUE|FALSE|\[(?:'.*')?\]|\{(?:'.*)?\}", re.DOTALL)
 """Truth values, lists and objects as pandas and spreadsheets write them, which are no JSON."""
 
 
 class EmptyReferences:
     """Counts rows in which a reference of the item is empty, which `like` and `ilike` find in any text.
+
+    So they do with one of blanks alone in nearly any text, as nothing is trimmed.
 
     Args:
         compiled: the grader.
@@ -42,6 +53,7 @@ class EmptyReferences:
                 if variables and all(one.namespace == "item" for one in variables):
                     self._found.append((f"{path}reference", spec.operation, spec.reference))
         self._empty = [0] * len(self._found)
+        self._blank = [0] * len(self._found)
         self.rows = 0
 
     def __bool__(self) -> bool:
@@ -54,9 +66,11 @@ class EmptyReferences:
         scope = Scope(item, "", absent=True)
         for at, (_, _, template) in enumerate(self._found):
             try:
-                self._empty[at] += not template.render(scope)
+                text = template.render(scope)
             except GradingError:  # the row has no reward, and its flags say why
                 continue
+            self._empty[at] += not text
+            self._blank[at] += text.isspace()
 
     def notes(self, of_all: str) -> Iterator[str]:
         """A sentence on each reference that is empty in some rows.
@@ -64,11 +78,17 @@ class EmptyReferences:
         Args:
             of_all: what the rows are that were seen, such as "the 3 rows".
         """
-        for (path, operation, _), count in zip(self._found, self._empty, strict=True):
-            if count:
+        counts = zip(self._found, self._empty, self._blank, strict=True)
+        for (path, operation, _), empty, blank in counts:
+            if empty:
                 yield (
-                    f"`{path}` is empty in {count:,} of {of_all}: `{operation}` finds an empty text in any "
+                    f"`{path}` is empty in {empty:,} of {of_all}: `{operation}` finds an empty text in any "
                     "other, so that every output passes there"
+                )
+            if blank:
+                yield (
+                    f"`{path}` is blanks alone in {blank:,} of {of_all}: `{operation}` trims nothing, so "
+                    "that every output with such a blank passes there, right or wrong"
                 )
 
 
@@ -86,6 +106,35 @@ def misleading_head(compiled: CompiledGrader, records: Records) -> Iterator[str]
         rows = "row" if references.rows == 1 else f"{references.rows:,} rows"
         yield from references.notes(f"the first {rows}")
     yield from text_cells(compiled, records)
+    yield from first_repeated_keys(records)
+
+
+def first_repeated_keys(records: Records) -> Iterator[str]:
+    """As `repeated_keys`, of so many first rows that nobody waits for it."""
+    return repeated_keys(records, _TEXTS_LOOKED_AT, _MAX_TEXT_BYTES)
+
+
+def repeated_keys(records: Records, most: int | None = None, most_bytes: int = 0) -> Iterator[str]:
+    """A sentence on each file in which rows name a key twice in one object.
+
+    Args:
+        records: the rows; of those that come but once, none is looked at.
+        most: how many of the first rows are looked at; all if None.
+        most_bytes: how many bytes of them, if not all.
+    """
+    found: dict[Location, list[RepeatedKey]] = {}
+    try:
+        for one in records.repeated_keys(most, most_bytes):
+            found.setdefault(one.path, []).append(one)
+    except DataSetError:  # said when they are graded
+        return
+    within = "" if most is None else f" among the first {most:,}"
+    for path, rows in found.items():
+        count = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+        yield (
+            f"{count} of {path}{within} name{'s' * (len(rows) == 1)} a key twice in one object, such as "
+            f"`{rows[0].key}` on line {rows[0].line:,}: the last value counts; keep one of them"
+        )
 
 
 def _first(records: Records) -> Iterator[Any]:
@@ -106,8 +155,10 @@ def text_cells(compiled: CompiledGrader, records: Records) -> Iterator[str]:
     """A sentence where python code reads cells of a CSV that look like numbers, and are text."""
     if not records.form.startswith("csv"):
         return
-    fields = dict.fromkeys(_fields_of_code(compiled))
-    cells = _cells_of_values(records.head(), fields) if fields else {}
+    python = [spec for _, spec in _leaves(compiled) if isinstance(spec, PythonGrader)]
+    fields = dict.fromkeys(field for spec in python for field in spec.item_fields())
+    numbers = {field for spec in python for field in spec.number_fields()}
+    cells = _cells_of_values(records.head(), fields, numbers) if fields else {}
     if cells:
         quoted = [f'`{name}` as "{cell}"' for name, cell in list(cells.items())[:_MAX_FIELDS]]
         more = " and others" if len(cells) > _MAX_FIELDS else ""
@@ -117,15 +168,33 @@ def text_cells(compiled: CompiledGrader, records: Records) -> Iterator[str]:
         )
 
 
-def _cells_of_values(rows: Iterable[Any], fields: Iterable[str]) -> dict[str, str]:
-    """Of fields whose cells are all JSON values other than text, or empty: the first such cell."""
+def _cells_of_values(
+    rows: Iterable[Any], fields: Iterable[str], numbers: Collection[str]
+) -> dict[str, str]:
+    """Of fields whose cells are nearly all JSON values other than text: the first such cell.
+
+    Cells that are empty or say that nothing is there do not count. Of a field that is compared with a
+    number, one cell that Python reads as a number is enough: in others, `007` is a name.
+    """
     items = [item for item in map(item_of, rows) if isinstance(item, Mapping)]
     found = {}
     for field in fields:
-        cells = [cell for item in items if isinstance(cell := item.get(field), str) and cell]
-        if cells and len(cells[0]) <= _MAX_CELL_CHARS and all(map(_is_value, cells)):
-            found[field] = cells[0]
+        cells = [cell for item in items if isinstance(cell := item.get(field), str)]
+        cells = [cell for cell in cells if cell.strip().lower() not in _NOTHING]
+        values = [
+            cell for cell in cells if _is_value(cell) or (field in numbers and _is_number(cell))
+        ]
+        enough = 1 if field in numbers else max(1, _MOST_OF * len(cells))
+        if len(values) >= enough and len(values[0]) <= _MAX_CELL_CHARS:
+            found[field] = values[0]
     return found
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _is_value(cell: str) -> bool:
@@ -142,9 +211,3 @@ def _leaves(compiled: CompiledGrader) -> Iterator[tuple[str, Any]]:
     yield from ((f"graders.{key}.", part) for key, part in parts.items())
     if not parts:
         yield "", compiled.spec
-
-
-def _fields_of_code(compiled: CompiledGrader) -> Iterator[str]:
-    for _, spec in _leaves(compiled):
-        if isinstance(spec, PythonGrader):
-            yield from spec.item_fields()

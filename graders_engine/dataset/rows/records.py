@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,7 @@ from graders_engine.dataset.rows.file_state import State
 from graders_engine.dataset.rows.source import Source
 from graders_engine.errors import DataSetError
 from graders_engine.files import STDIN
+from graders_engine.language import strict_json
 from graders_engine.urls import Location
 
 MAX_ROW_BYTES = 64 << 20
@@ -39,6 +40,20 @@ class RowRef(msgspec.Struct, frozen=True, gc=False):
     end: int = 0
     sample: int = 0
     group: str | None = None
+
+
+class RepeatedKey(NamedTuple):
+    """A row that names a key twice in one object.
+
+    Attributes:
+        path: the file that it is in.
+        line: its number, as in `RowRef`.
+        key: the path of the key in the row, such as `item.answer`.
+    """
+
+    path: Location
+    line: int
+    key: str
 
 
 class Records(ABC):
@@ -92,6 +107,28 @@ class Records(ABC):
         first = list(islice(rows, count))
         self._unread = chain(first, rows)
         return [ref.row for ref in first]
+
+    def repeated_keys(self, most: int | None, most_bytes: int) -> Iterator[RepeatedKey]:
+        """The rows that name a key twice in one object, of which every reader keeps the last value.
+
+        None is found where rows are no JSON, and where they can be read only a single time.
+
+        Args:
+            most: how many of the first rows are looked at; all if None.
+            most_bytes: how many bytes of them, if not all; the row with the last one is looked at.
+        """
+        if self.once:
+            return
+        for line, text in islice(self.texts(), most):
+            if key := strict_json.repeated_key(text):
+                yield RepeatedKey(self.path, line, key)
+            most_bytes -= len(text)
+            if most is not None and most_bytes <= 0:
+                return
+
+    def texts(self) -> Iterator[tuple[int, bytes]]:
+        """The rows as they are written, with their numbers; none in formats that are no JSON."""
+        return iter(())
 
     def _rest(self) -> Iterator[RowRef]:
         return self.rows() if self._unread is None else self._unread
