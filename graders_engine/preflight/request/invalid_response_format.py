@@ -26,7 +26,7 @@ from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.grader.response_schema import raw_schema
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.schemas.form import PATH, format_faults, given_format
-from graders_engine.preflight.schemas.keywords import Fault
+from graders_engine.preflight.schemas.keywords import SchemaMistake
 from graders_engine.preflight.schemas.size import excesses, size_of
 
 _ID = "invalid-response-format"
@@ -62,13 +62,13 @@ def _faulty(inputs: Inputs, given: Any) -> Iterator[Finding]:
     )
 
 
-def _details(faults: Sequence[Fault]) -> list[str]:
+def _details(faults: Sequence[SchemaMistake]) -> list[str]:
     more = len(faults) - _MOST_SHOWN
     rest = [f"and {more:,} more"] if more > 0 else []
     return [*map(str, faults[:_MOST_SHOWN]), *rest]
 
 
-def _full(fault: Fault, given: Any) -> str:
+def _full(fault: SchemaMistake, given: Any) -> str:
     """The path of a fault in the request."""
     if fault.path.startswith("response_format"):
         return PATH + fault.path.removeprefix("response_format")

@@ -8,7 +8,7 @@ from typing import Any
 
 from graders_engine.language.kinds import kind_of
 from graders_engine.language.spelling import nearest
-from graders_engine.preflight.schemas.keywords import Fault, faults_of
+from graders_engine.preflight.schemas.keywords import SchemaMistake, faults_of
 from graders_engine.preflight.schemas.size import size_of
 
 PATH = "method.reinforcement.response_format"
@@ -27,12 +27,14 @@ def given_format(job: Mapping[str, Any] | None) -> Any:
     return value
 
 
-def format_faults(given: Any) -> Iterator[Fault]:
+def format_faults(given: Any) -> Iterator[SchemaMistake]:
     """All that is wrong with a response format, its schema included, with paths from the format on."""
     if given is None:
         return
     if not isinstance(given, Mapping):
-        yield Fault("response_format", f"is {kind_of(given)}, and must be an object with a `type`")
+        yield SchemaMistake(
+            "response_format", f"is {kind_of(given)}, and must be an object with a `type`"
+        )
         return
     kind = given.get("type")
     if kind not in FORMATS:
@@ -46,10 +48,12 @@ def format_faults(given: Any) -> Iterator[Fault]:
         holder, path = given, "response_format"
     elif holder is None:
         what = 'is missing: write {"name": …, "schema": …} for it'
-        yield Fault(path, what)
+        yield SchemaMistake(path, what)
         return
     if not isinstance(holder, Mapping):
-        yield Fault(path, f"is {kind_of(holder)}, and must be an object with `name` and `schema`")
+        yield SchemaMistake(
+            path, f"is {kind_of(holder)}, and must be an object with `name` and `schema`"
+        )
         return
     yield from _holder(holder, path)
 
@@ -61,40 +65,46 @@ def usable_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return schema
 
 
-def _wrong_kind(given: Mapping[str, Any], kind: Any) -> Fault:
+def _wrong_kind(given: Mapping[str, Any], kind: Any) -> SchemaMistake:
     known = f"there are {', '.join(FORMATS)}"
     if kind is None:
-        return Fault("response_format.type", f"is missing: {known}")
+        return SchemaMistake("response_format.type", f"is missing: {known}")
     if not isinstance(kind, str):
-        return Fault("response_format.type", f"is {kind_of(kind)}, and must be a string: {known}")
+        return SchemaMistake(
+            "response_format.type", f"is {kind_of(kind)}, and must be a string: {known}"
+        )
     near = nearest(kind, FORMATS)
-    return Fault(
+    return SchemaMistake(
         "response_format.type",
         f"is no format, `{kind}`: {f'did you mean `{near}`?' if near else known}",
     )
 
 
-def _holder(holder: Mapping[str, Any], path: str) -> Iterator[Fault]:
+def _holder(holder: Mapping[str, Any], path: str) -> Iterator[SchemaMistake]:
     nested = path == "json_schema"
     if nested:
         yield from _unknown(holder, path, _HOLDER)
     name, strict = holder.get("name"), holder.get("strict")
     if name is None and nested:
-        yield Fault(f"{path}.name", "is missing: a schema has a name")
+        yield SchemaMistake(f"{path}.name", "is missing: a schema has a name")
     elif name is not None and not (isinstance(name, str) and _NAME.fullmatch(name)):
         what = "must be 1 to 64 letters, digits, dashes and underscores"
-        yield Fault(f"{path}.name", f"is {kind_of(name)} that is no name: it {what}")
+        yield SchemaMistake(f"{path}.name", f"is {kind_of(name)} that is no name: it {what}")
     if strict is not None and not isinstance(strict, bool):
-        yield Fault(f"{path}.strict", f"is {kind_of(strict)}, and must be true or false")
+        yield SchemaMistake(f"{path}.strict", f"is {kind_of(strict)}, and must be true or false")
     if "schema" not in holder:
-        yield Fault(f"{path}.schema", "is missing: without it, nothing says which JSON is meant")
+        yield SchemaMistake(
+            f"{path}.schema", "is missing: without it, nothing says which JSON is meant"
+        )
     else:
         yield from faults_of(holder["schema"])
 
 
-def _unknown(given: Mapping[str, Any], path: str, known: tuple[str, ...]) -> Iterator[Fault]:
+def _unknown(
+    given: Mapping[str, Any], path: str, known: tuple[str, ...]
+) -> Iterator[SchemaMistake]:
     for key in given:
         if key not in known:
             near = nearest(str(key), known)
             tail = f"did you mean `{near}`?" if near else f"there are {', '.join(known)}"
-            yield Fault(f"{path}.{key}", f"is no key of it: {tail}")
+            yield SchemaMistake(f"{path}.{key}", f"is no key of it: {tail}")

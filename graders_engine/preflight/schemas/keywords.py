@@ -29,7 +29,7 @@ _BROKEN = (
 _MOST_REFERENCES = 64
 
 
-class Fault(NamedTuple):
+class SchemaMistake(NamedTuple):
     """What is wrong with a schema.
 
     Attributes:
@@ -107,21 +107,23 @@ KEYWORDS = ("type", "const", "default", *_RULES, *SCHEMAS)
 """The keywords of JSON Schema, without those that only refer to other schemas in other ways."""
 
 
-def faults_of(schema: Any, path: str = "schema") -> Iterator[Fault]:
+def faults_of(schema: Any, path: str = "schema") -> Iterator[SchemaMistake]:
     """All that is wrong with a schema by JSON Schema itself, in the first `MOST_PARTS` schemas of it.
 
     A schema of answers must be an object: `true`, which would allow everything, is none.
     """
     if not isinstance(schema, Mapping):
-        yield Fault(path, f"is {_shown(schema)}, and must be an object")
+        yield SchemaMistake(path, f"is {_shown(schema)}, and must be an object")
         return
     for part in islice(parts_of(schema, path), MOST_PARTS):
         if not _is_schema(part.schema):
-            yield Fault(part.path, f"is {_shown(part.schema)}, and must be a schema: an object")
+            yield SchemaMistake(
+                part.path, f"is {_shown(part.schema)}, and must be a schema: an object"
+            )
         elif isinstance(part.schema, Mapping):
             for key, given in part.schema.items():
                 if what := _wrong(key, given, schema):
-                    yield Fault(f"{part.path}.{key}", what)
+                    yield SchemaMistake(f"{part.path}.{key}", what)
                 elif key == "patternProperties":
                     yield from _wrong_names(f"{part.path}.{key}", given)
 
@@ -159,10 +161,10 @@ def _wrong_pattern(given: str) -> str:
     return ""
 
 
-def _wrong_names(path: str, given: Mapping[str, Any]) -> Iterator[Fault]:
+def _wrong_names(path: str, given: Mapping[str, Any]) -> Iterator[SchemaMistake]:
     for pattern in given:
         if what := _wrong_pattern(str(pattern)):
-            yield Fault(f"{path}.{pattern}", what)
+            yield SchemaMistake(f"{path}.{pattern}", what)
 
 
 def _wrong_reference(given: str, root: Mapping[str, Any]) -> str:
