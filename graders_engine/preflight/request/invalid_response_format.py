@@ -56,7 +56,7 @@ def _faulty(inputs: Inputs, given: Any) -> Iterator[Finding]:
         "Change it: the service refuses it, or holds answers to something else."
         if one
         else "Change what each line names.",
-        where=[Location(inputs.job_file, 0, _full(fault, given)) for fault in faults[:_MOST_SHOWN]],
+        where=[Location(inputs.job_file, 0, _full(faults[0], given) if one else PATH)],
         numbers={"faults": [list(fault) for fault in faults[:_MOST_SHOWN]], "count": len(faults)},
         details=[] if one else _details(faults),
     )
