@@ -24,7 +24,12 @@ from graders_engine.errors import DataSetError
 from graders_engine.files import FilesInUse, require_writable, write_whole
 from graders_engine.preflight.attacks.plan import ROWS
 from graders_engine.preflight.attacks.results import attack_scale, measured, right_and_other
-from graders_engine.preflight.attacks.run import checks_asked, hostile_rows, require_attacks
+from graders_engine.preflight.attacks.run import (
+    checks_asked,
+    hostile_rows,
+    require_attacks,
+    why_unattacked,
+)
 from graders_engine.preflight.options import USUAL_ROWS, Options
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.report.preflight_verdicts import counted
@@ -80,8 +85,9 @@ def command(
     With --out, every hostile sample becomes a row {"item", "model_sample" or "sample", "attack", "variant",
     "kind", "line", "earned"}: score a mended grader on them.
 
-    Exit codes: 0 if attacks were graded, whatever they earn; 1 if no hostile sample got a reward, a file
-    cannot be read or written, or the budget for judges is spent; 2 if the request is wrong.
+    Exit codes: 0 if attacks were graded, whatever they earn; 1 if no hostile sample got a reward or all of
+    them failed, if more than a tenth got none, if a file cannot be read or written, or if the budget for
+    judges is spent; 2 if the request is wrong.
 
     With --json it prints {"grader", "full", "right", "other", "attacks", "findings"}.
     """
@@ -128,6 +134,9 @@ def command(
     if not measured(report.inputs):
         why = report.not_checked.get("hackable") or "none was tried"
         complain(f"No hostile sample got a reward ({why}).")
+        sys.exit(FAILED)
+    if why := why_unattacked(report.inputs):
+        complain(f"The hostile samples say nothing of the grader: {why}.")
         sys.exit(FAILED)
 
 

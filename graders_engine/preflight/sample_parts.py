@@ -196,8 +196,8 @@ def answer_key(sample: Sample) -> str:
 def _canonical(value: Any) -> str:
     """Equal for values that differ only in the order of keys, in case, and in numbers as texts."""
     if isinstance(value, Mapping):
-        parts = sorted((str(key), _canonical(part)) for key, part in value.items())
-        return f"{{{parts}}}"
+        parts = sorted(f"{str(key)!r}:{_canonical(part)}" for key, part in value.items())
+        return f"{{{','.join(parts)}}}"
     if isinstance(value, list):
         return f"[{','.join(map(_canonical, value))}]"
     return repr(normalized(value if isinstance(value, str) else to_text(value)))

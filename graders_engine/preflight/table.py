@@ -51,6 +51,7 @@ MEASURES: dict[str, Callable[[Inputs], Any]] = {
     "floor": measures.floor,
     "constants": constant_answer.measured,
     "attacks": attack_results.measured,
+    "attacks_left_out": attack_results.left_out,
     "corruptions": corruption_results.measured,
     "tolerance": tolerance.measured,
     "baseline": baseline.measured,

@@ -152,6 +152,11 @@ def _gameable(measured: Mapping[str, Any]) -> str:
     of = "" if full is None else f" of {formatting.format_number(full)}"
     failing = sum(bool(attack.get("fails")) for attack in measured["attacks"])
     tail = f"; the grader fails on {failing} of them" if failing else ""
+    left_out = measured.get("attacks_left_out") or {}
+    if ruled_out := left_out.get("ruled_out"):
+        tail += f"; the response format rules out {len(ruled_out)} more"
+    if lost := left_out.get("lost"):
+        tail += f"; {len(lost)} more got no reward"
     return (
         f"best of {len(measured['attacks'])} attacks: {best['name']}, {best['mean']:.2f}{of}{tail}"
     )

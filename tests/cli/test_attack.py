@@ -169,6 +169,34 @@ def test_where_no_hostile_sample_has_a_reward_it_fails_and_says_why(
     assert "No attack earns" not in ended.stdout
 
 
+def raising(condition: str) -> dict[str, Any]:
+    """A grader that raises where a condition holds of a sample, and gives 1.0 elsewhere."""
+    source = (
+        "def grade(sample, item):\n"
+        f"    if {condition}:\n        raise ValueError('no number')\n"
+        "    return 1.0\n"
+    )
+    return {"type": "python", "name": "raises", "source": source}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("only", [[], ["--only", "refusal"]])
+@pytest.mark.parametrize(
+    "condition",
+    ["sample['output_text'] is not None", "sample['output_text'] != item['answer']"],
+    ids=["on all", "on all but right answers"],
+)
+def test_where_every_hostile_sample_fails_it_fails_and_says_why(
+    condition: str, only: list[str]
+) -> None:
+    ended = attack(raising(condition), *only)
+    assert ended.exit_code == 1, ended.output
+    said = " ".join(ended.stderr.split())
+    assert "The hostile samples say nothing of the grader: none of " in said
+    assert "was graded without a failure: ValueError: no number" in said
+    assert "No attack earns" not in ended.stdout
+
+
 def test_rows_that_cannot_be_read_are_named(folder: Path) -> None:
     with (folder / "train.jsonl").open("a") as file:
         file.write("no JSON\n")

@@ -121,7 +121,7 @@ def test_parts_of_the_text_that_hold_nothing_leave_no_gap(tmp_path: Path, asked:
     [
         (
             {"samples": [{"item": row, "samples": [row["answer"], "0"] * 4} for row in SUMS]},
-            ["valid?       fine, 20 not checked: 60 rows read",
+            ["valid?       fine, 21 not checked: 60 rows read",
              "fair?        fine, 1 not checked: right answers 1.00, other rows' answers 0.00",
              "to learn?    fine: base model 0.50; rewards differ in 100% of groups of 8",
              "cost?        480 answers (60 rows x 8, if 1 epoch), "],
@@ -133,7 +133,7 @@ def test_parts_of_the_text_that_hold_nothing_leave_no_gap(tmp_path: Path, asked:
         ),
         (
             {"train": None},
-            ["valid?       fine, 33 not checked: no rows were given",
+            ["valid?       fine, 34 not checked: no rows were given",
              "gameable?    not checked: no --train",
              "cost?        not checked: no --train"],
         ),

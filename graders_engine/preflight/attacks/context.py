@@ -23,6 +23,7 @@ from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.references import ReferenceSource, Sample
 from graders_engine.preflight.sample_parts import answer_key, calls_of, json_of, text_of, to_text
+from graders_engine.preflight.schemas.form import usable_schema
 
 MAX_CANDIDATES = 20
 """With more different answers, a task has no fixed set of labels."""
@@ -168,12 +169,18 @@ class Context:
 
     @functools.cached_property
     def schema(self) -> Mapping[str, Any] | None:
-        """The schema of the job's response format; None if there is none."""
-        return schema_in(response_format(self.job))
+        """The schema of the job's response format; None if there is none that can be used."""
+        return usable_schema(schema_in(response_format(self.job)))
 
     @functools.cached_property
     def _strict_schema(self) -> Mapping[str, Any] | None:
-        return strict_schema(response_format(self.job))
+        strict = strict_schema(response_format(self.job))
+        return strict if self.schema is not None else None
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether the job's response format has a schema that holds for every answer."""
+        return self._strict_schema is not None
 
     def is_ruled_out(self, sample: Sample) -> bool:
         """Whether the job's response format lets no model give this answer."""

@@ -55,13 +55,14 @@ def hostile_samples(
 
     Nor those that the job's response format rules out, but where only failures and seconds count.
     """
-    for variant, sample in _variants(attack, row, context):
+    for variant, sample in variants_of(attack, row, context):
         impossible = attack.kind != "robustness" and context.is_ruled_out(sample)
         if not impossible and not context.is_right(row, sample):
             yield variant, sample
 
 
-def _variants(attack: Attack, row: TrainingRow, context: Context) -> Iterator[tuple[str, Sample]]:
+def variants_of(attack: Attack, row: TrainingRow, context: Context) -> Iterator[tuple[str, Sample]]:
+    """(variant, sample) of all that an attack writes for a row, also put where the grader looks."""
     for variant, sample in attack.write(row, context).items():
         yield variant, sample
         if not attack.framed or not isinstance(sample, str) or _is_json(sample):

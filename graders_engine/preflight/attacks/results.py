@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from graders_engine.graders.static_range import range_of
 from graders_engine.preflight.attacks.attack import Attack
 from graders_engine.preflight.attacks.catalog import BY_NAME
-from graders_engine.preflight.attacks.plan import NAME
+from graders_engine.preflight.attacks.context import Context
+from graders_engine.preflight.attacks.plan import NAME, attacks_of, variants_of
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import SAME, RewardScale, mean_of, rewards_in
 from graders_engine.preflight.sample_parts import calls_of, text_of, to_text
@@ -20,6 +21,8 @@ _SHOWN_CHARS = 200
 _FEWEST_ROWS = 3
 """A variant with fewer rows may be best by luck; where fewer were drawn, all of them are enough."""
 _MOST_PLAUSIBLE = 100.0
+_ROWS_LOOKED_AT = 3
+"""Rows whose hostile samples show why an attack was not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +272,39 @@ def measured(inputs: Inputs) -> list[Mapping[str, Any]] | None:
             {"name": one.variant, **_numbers(one), "sample": shortened(one.example)}
         )
     return list(listed.values()) or None
+
+
+def left_out(inputs: Inputs) -> Mapping[str, list[str]] | None:
+    """The attacks that say nothing of the grader, by the reason; None if there are none.
+
+    `ruled_out`: the schema of the job's response format allows no answer such as theirs. `lost`: none of
+    their samples got a reward, for a judge, or what the grader runs on, failed.
+    """
+    trials = inputs.trials.get(NAME, ())
+    tried = dict.fromkeys(trial.ask.label[0] for trial in trials)
+    rewarded = {trial.ask.label[0] for trial in trials if trial.reward is not None}
+    found = {
+        "ruled_out": _ruled_out(inputs, tried),
+        "lost": [name for name in tried if name not in rewarded],
+    }
+    return found if any(found.values()) else None
+
+
+def _ruled_out(inputs: Inputs, tried: Collection[str]) -> list[str]:
+    context = Context.of(inputs)
+    if context is None or not context.is_strict:
+        return []
+    rows = context.rows[:_ROWS_LOOKED_AT]
+    untried = [one for one in attacks_of(inputs) if one.name not in tried and one.applies(context)]
+    return [
+        attack.name
+        for attack in untried
+        if any(
+            context.is_ruled_out(sample)
+            for row in rows
+            for _, sample in variants_of(attack, row, context)
+        )
+    ]
 
 
 def _numbers(one: Earned) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from graders_engine.preflight.grader.response_schema import referred, types_in
+from graders_engine.preflight.grader.response_schema import target_of, types_in
 from graders_engine.preflight.references import Sample
 from graders_engine.preflight.sample_parts import calls_of, json_of, text_of
 
@@ -23,7 +23,7 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
 
 def strict_schema(form: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The schema of a response format that holds for every answer; None if there is none."""
-    inner = form.get("json_schema") if form else None
+    inner = form.get("json_schema", form) if form else None
     if not isinstance(inner, Mapping) or inner.get("strict") is not True:
         return None
     schema = inner.get("schema")
@@ -68,7 +68,7 @@ class _Fitting:
     def _fits(self, value: Any, schema: Mapping[str, Any], depth: int) -> bool:
         parts = _listed(schema, "allOf")
         if isinstance(reference := schema.get("$ref"), str):
-            parts.append(referred(self._root, reference))
+            parts.append(target_of(self._root, reference))
         for key in ("anyOf", "oneOf"):
             some = _listed(schema, key)
             if some and not any(self.fits(value, one, depth) for one in some):

@@ -7,8 +7,10 @@ from typing import Any
 
 from graders_engine.errors import InvalidRequest
 from graders_engine.language.spelling import nearest
+from graders_engine.outcome import details_line
 from graders_engine.preflight.attacks.catalog import ATTACKS, BY_NAME
 from graders_engine.preflight.attacks.plan import NAME
+from graders_engine.preflight.attacks.reached import why_lost
 from graders_engine.preflight.attacks.verdicts import SILENCED_BY
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.table import CHECKS
@@ -50,6 +52,22 @@ def hostile_rows(inputs: Inputs) -> Iterator[dict[str, Any]]:
             "line": trial.ask.line,
             "earned": trial.reward,
         }
+
+
+def why_unattacked(inputs: Inputs) -> str:
+    """Why what was earned says nothing of the grader, though something was; empty if it does.
+
+    Of very long answers only failures and seconds count, so that they count where nothing else was tried.
+    """
+    trials = inputs.trials.get(NAME, [])
+    others = [one for one in trials if BY_NAME[one.ask.label[0]].kind != "robustness"]
+    if why := why_lost(others or trials):
+        return why
+    if not others or any(one.outcome.blame is None for one in others):
+        return ""
+    reasons = (line for one in others for line in one.outcome.flags.values() if line)
+    reason = details_line(next(reasons, "")).rstrip(".")
+    return f"none of {len(others):,} was graded without a failure{': ' if reason else ''}{reason}"
 
 
 def not_tried(inputs: Inputs) -> list[str]:

@@ -3,54 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-MAX_DEPTH = 8
+from graders_engine.preflight.schemas.walk import MOST_LEVELS, MOST_PARTS, parts_of, referred
+
+MAX_REFERENCES = 8
+"""How many references are followed to one place: a schema that refers to itself has no end."""
+_MOST_PARTS = 5_000
+"""Values in what is made of a schema, in which references may multiply."""
 
 
-def from_schema(
-    schema: Any, text: Any, root: Mapping[str, Any] | None = None, depth: int = 0
-) -> Any:
+def from_schema(schema: Any, text: Any) -> Any:
     """A value of the form of a JSON Schema: texts are this one, numbers 0, other scalars null.
 
+    What is nested too deep, referred to too often, or too much in all is null.
+
     Args:
-        schema: the schema.
+        schema: the schema; references point into it.
         text: takes the place of each text; a list of texts has this one element, or none if it is empty.
-        root: the schema that `$ref` points into.
-        depth: how many schemas are around it.
     """
-    root = schema if root is None and isinstance(schema, Mapping) else root
-    schema = _resolved(schema, root or {})
-    if depth > MAX_DEPTH or not isinstance(schema, Mapping):
-        return None
-    kind = _kind(schema)
-    if kind == "object":
+    return _Writing(schema, text).value(schema, 0, 0)
+
+
+class _Writing:
+    """Makes one value of a schema."""
+
+    def __init__(self, root: Any, text: Any) -> None:
+        self._root, self._text = root, text
+        self._left = _MOST_PARTS
+
+    def value(self, schema: Any, levels: int, references: int) -> Any:
+        """A value of the form of a schema in the root."""
+        self._left -= 1
+        schema, references = self._resolved(schema, references)
+        if not isinstance(schema, Mapping) or levels > MOST_LEVELS or self._left < 0:
+            return None
+        kind = _kind(schema)
+        if kind == "object":
+            return self._object(schema, levels, references)
+        if kind == "array":
+            part = self.value(schema.get("items"), levels + 1, references)
+            return [part] if self._text and _holds(part, self._text) else []
+        return {"string": self._text, "number": 0, "integer": 0}.get(kind)
+
+    def _object(self, schema: Mapping[str, Any], levels: int, references: int) -> dict[str, Any]:
         parts = schema.get("properties")
-        return {
-            key: from_schema(part, text, root, depth + 1)
-            for key, part in (parts.items() if isinstance(parts, Mapping) else ())
-        }
-    if kind == "array":
-        part = from_schema(schema.get("items"), text, root, depth + 1)
-        return [part] if text and _holds(part, text) else []
-    return {"string": text, "number": 0, "integer": 0}.get(kind)
+        made = {}
+        for key, part in parts.items() if isinstance(parts, Mapping) else ():
+            if self._left < 0:
+                break
+            made[key] = self.value(part, levels + 1, references)
+        return made
 
-
-def _resolved(schema: Any, root: Mapping[str, Any]) -> Any:
-    for _ in range(MAX_DEPTH):
-        if not isinstance(schema, Mapping):
-            return schema
-        reference = schema.get("$ref")
-        options = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
-        if isinstance(reference, str) and reference.startswith("#"):
-            schema = root
-            for step in filter(None, reference[1:].split("/")):
-                schema = schema.get(step) if isinstance(schema, Mapping) else None
-        elif isinstance(options, Sequence) and options and "type" not in schema:
-            schema = next((one for one in options if _kind(one) != "null"), options[0])
-        else:
-            return schema
-    return schema
+    def _resolved(self, schema: Any, references: int) -> tuple[Any, int]:
+        """What a schema stands for behind references and alternatives, and how many references it took."""
+        for _ in range(MOST_LEVELS):
+            if not isinstance(schema, Mapping):
+                break
+            options = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+            if isinstance(reference := schema.get("$ref"), str):
+                references += 1
+                schema = referred(self._root, reference) if references <= MAX_REFERENCES else None
+            elif isinstance(options, list) and options and "type" not in schema:
+                schema = next((one for one in options if _kind(one) != "null"), options[0])
+            else:
+                break
+        return schema, references
 
 
 def _kind(schema: Any) -> str:
@@ -109,11 +128,12 @@ def _holds(value: Any, text: Any) -> bool:
 
 
 def texts_in_schema(schema: Any) -> list[str]:
-    """All values that a schema lists under `enum`."""
-    if isinstance(schema, Mapping):
-        own = schema.get("enum")
-        found = [one for one in own if isinstance(one, str)] if isinstance(own, list) else []
-        return found + [text for part in schema.values() for text in texts_in_schema(part)]
-    if isinstance(schema, list):
-        return [text for part in schema for text in texts_in_schema(part)]
-    return []
+    """The texts that a schema lists under `enum`, as far as it is looked at."""
+    listed = (
+        part.schema.get("enum")
+        for part in islice(parts_of(schema), MOST_PARTS)
+        if isinstance(part.schema, Mapping)
+    )
+    return [
+        text for own in listed if isinstance(own, list) for text in own if isinstance(text, str)
+    ]

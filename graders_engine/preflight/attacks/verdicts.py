@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graders_engine.preflight.attacks.catalog import BY_NAME
 from graders_engine.preflight.attacks.plan import NAME
+from graders_engine.preflight.attacks.reached import why_lost
 from graders_engine.preflight.attacks.results import (
     Earned,
     attack_scale,
@@ -15,6 +17,7 @@ from graders_engine.preflight.attacks.results import (
     best_of,
     earned,
     is_noisy,
+    left_out,
     right_and_other,
     shortened,
 )
@@ -51,10 +54,20 @@ def worth(inputs: Inputs, kinds: Sequence[str]) -> list[tuple[Earned, Severity]]
     fewest = min(_FEWEST_ROWS, attacked_rows(inputs))
     of_kinds = [one for one in best_of(found) if one.attack.kind in kinds and one.rows >= fewest]
     if not of_kinds:
-        return NotChecked("no such attack fits these rows")
+        return NotChecked(_why_none(inputs, kinds))
     graded = [(one, severity_of(one, inputs, scale)) for one in of_kinds]
     serious = [(one, severity) for one, severity in graded if severity is not None]
     return sorted(serious, key=lambda pair: (pair[1] == "info", -pair[0].mean))
+
+
+def _why_none(inputs: Inputs, kinds: Sequence[str]) -> str:
+    """Why no attack of these kinds has a reward."""
+    trials = [one for one in inputs.trials[NAME] if BY_NAME[one.ask.label[0]].kind in kinds]
+    if why := why_lost(trials):
+        return why
+    if any(BY_NAME[name].kind in kinds for name in (left_out(inputs) or {}).get("ruled_out", ())):
+        return "the schema of the job's response format rules out every such attack"
+    return "no such attack fits these rows"
 
 
 def why_not(inputs: Inputs, stage: str) -> str:
@@ -69,11 +82,9 @@ def why_not(inputs: Inputs, stage: str) -> str:
         return few if most else "no calls of judges are left (--max-calls)"
     if inputs.stopped and not inputs.trials.get(stage):
         return BUDGET_SPENT
-    return (
-        "none of them has a reward"
-        if inputs.trials.get(stage)
-        else "nothing to try fits these rows"
-    )
+    if trials := inputs.trials.get(stage):
+        return why_lost(trials) or "none of them has a reward"
+    return "nothing to try fits these rows"
 
 
 def severity_of(one: Earned, inputs: Inputs, scale: RewardScale) -> Severity | None:

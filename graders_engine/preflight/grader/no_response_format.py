@@ -18,6 +18,7 @@ from graders_engine.preflight.findings import Finding, Location, NotChecked
 from graders_engine.preflight.grader.output_paths import output_paths
 from graders_engine.preflight.grader.response_schema import response_format
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.schemas.form import format_faults, given_format
 
 _JSON_TYPES = ("json_schema", "json_object")
 
@@ -27,6 +28,8 @@ def _ask(inputs: Inputs) -> Answer:
     found = [one for one in paths if not one.parsed]
     if not found:
         return NotChecked("the grader does not read `sample.output_json`")
+    if next(format_faults(given_format(inputs.job)), None) is not None:
+        return NotChecked("the job's response_format is not valid (see invalid-response-format)")
     given = response_format(inputs.job)
     if given is not None and given.get("type") in _JSON_TYPES:
         return []
@@ -52,5 +55,5 @@ CHECK = Check(
     "grader",
     _ask,
     frozenset({"job", "grader"}),
-    silenced_by=("invalid-grader",),
+    silenced_by=("invalid-grader", "invalid-response-format"),
 )

@@ -32,6 +32,7 @@ from graders_engine.preflight.grader.response_schema import (
     schema_in,
 )
 from graders_engine.preflight.inputs import Inputs
+from graders_engine.preflight.schemas.form import format_faults, given_format
 
 _SCHEMA = "method.reinforcement.response_format"
 
@@ -42,8 +43,16 @@ def _ask(inputs: Inputs) -> Answer:
         return NotChecked("the grader reads no key of `sample.output_json`")
     schema = schema_in(response_format(inputs.job))
     if schema is None:
-        return NotChecked("the job's response_format has no schema")
+        return NotChecked(_why_no_schema(given_format(inputs.job)))
     return _findings(inputs, found, schema)
+
+
+def _why_no_schema(given: Any) -> str:
+    if given is None:
+        return "the job has no response_format"
+    if next(format_faults(given), None) is not None:
+        return "the job's response_format is not valid (see invalid-response-format)"
+    return f"the job's response_format is `{given['type']}`, without a schema"
 
 
 def _findings(
@@ -123,5 +132,9 @@ def _fix(schema: Mapping[str, Any], how: Presence, one: OutputPath) -> str:
 
 
 CHECK = Check(
-    "not-in-schema", "grader", _ask, frozenset({"job", "grader"}), silenced_by=("invalid-grader",)
+    "not-in-schema",
+    "grader",
+    _ask,
+    frozenset({"job", "grader"}),
+    silenced_by=("invalid-grader", "invalid-response-format"),
 )

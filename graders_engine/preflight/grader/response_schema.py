@@ -7,29 +7,33 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from graders_engine.language.scope import Step
+from graders_engine.preflight.schemas.form import given_format
+from graders_engine.preflight.schemas.walk import NOTHING, referred
 
 Presence = Literal["required", "optional", "open", "absent"]
 """What a schema says of a key: always there, allowed and named, allowed but not named, or not allowed."""
 _GRAVEST: tuple[Presence, ...] = ("required", "optional", "open", "absent")
 _MOST_SCHEMAS = 64
+_LONGEST_INDEX = 9
 
 
 def response_format(job: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The response format in a job's request; None if it has none."""
-    value: Any = job
-    for key in ("method", "reinforcement", "response_format"):
-        value = value.get(key) if isinstance(value, Mapping) else None
+    value = given_format(job)
     return value if isinstance(value, Mapping) else None
 
 
 def schema_in(found: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The JSON schema of a response format; None if it has none."""
-    inner = found.get("json_schema") if found else None
-    for holder in (inner, found):
-        schema = holder.get("schema") if isinstance(holder, Mapping) else None
-        if isinstance(schema, Mapping):
-            return schema
-    return None
+    schema = raw_schema(found)
+    return schema if isinstance(schema, Mapping) else None
+
+
+def raw_schema(found: Any) -> Any:
+    """What a response format has for a schema, whatever it is; None without one."""
+    inner = found.get("json_schema") if isinstance(found, Mapping) else None
+    schemas = (one.get("schema") for one in (inner, found) if isinstance(one, Mapping))
+    return next((schema for schema in schemas if schema is not None), None)
 
 
 def presence(schema: Mapping[str, Any], steps: Sequence[Step]) -> tuple[Presence, int]:
@@ -98,9 +102,9 @@ def _plain(schemas: Iterable[Any], root: Mapping[str, Any]) -> Iterator[Any]:
             continue
         seen.add(id(schema))
         if isinstance(reference := schema.get("$ref"), str):
-            stack.append(referred(root, reference))
+            stack.append(target_of(root, reference))
             continue
-        inner = [one for key in ("anyOf", "oneOf") for one in schema.get(key) or ()]
+        inner = [one for key in ("anyOf", "oneOf") for one in _listed(schema, key)]
         if inner and "properties" not in schema:
             stack += inner
         elif "allOf" in schema:
@@ -111,7 +115,7 @@ def _plain(schemas: Iterable[Any], root: Mapping[str, Any]) -> Iterator[Any]:
 
 def _one(schema: Any, root: Mapping[str, Any]) -> Any:
     reference = schema.get("$ref") if isinstance(schema, Mapping) else None
-    return referred(root, reference) if isinstance(reference, str) else schema
+    return target_of(root, reference) if isinstance(reference, str) else schema
 
 
 def _merged(parts: Sequence[Any]) -> Mapping[str, Any]:
@@ -123,14 +127,10 @@ def _merged(parts: Sequence[Any]) -> Mapping[str, Any]:
     return {"properties": properties, "required": required, "additionalProperties": not closed}
 
 
-def referred(root: Mapping[str, Any], reference: str) -> Any:
+def target_of(root: Mapping[str, Any], reference: str) -> Any:
     """What a local reference stands for in a schema; True, which allows everything, if it is not there."""
-    value: Any = root
-    for key in reference.removeprefix("#").strip("/").split("/"):
-        if key:
-            key = key.replace("~1", "/").replace("~0", "~")
-            value = value.get(key, True) if isinstance(value, Mapping) else True
-    return value
+    found = referred(root, reference)
+    return True if found is NOTHING else found
 
 
 def _holds_text(schema: Mapping[str, Any]) -> bool:
@@ -161,7 +161,9 @@ def _step(schema: Any, step: Step) -> tuple[Presence, Any]:
     if not isinstance(schema, Mapping):
         return ("absent", None) if schema is False else ("open", None)
     types = types_in(schema)
-    if isinstance(step, int) or (_is_list(schema) and step.isdigit()):
+    if isinstance(step, int) or (
+        _is_list(schema) and step.isdecimal() and len(step) < _LONGEST_INDEX
+    ):
         return _element(schema, types, int(step))
     if types and "object" not in types:
         return "absent", None
@@ -174,7 +176,7 @@ def _step(schema: Any, step: Step) -> tuple[Presence, Any]:
         try:
             if re.search(pattern, step):
                 return "optional", inner
-        except re.error:
+        except (re.error, OverflowError, RecursionError):
             return "open", None
     return ("absent" if schema.get("additionalProperties") is False else "open"), None
 

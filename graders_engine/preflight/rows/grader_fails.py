@@ -33,11 +33,16 @@ from graders_engine.preflight.trials import Trial
 _SHOWN = 3
 _GRADERS: tuple[Blame, ...] = ("grader", "judge", "infrastructure")
 """Whose failures these are: not the sample's, and not the row's, which has a check of its own."""
+_NOT_THE_GRADERS: tuple[Blame, ...] = ("judge", "infrastructure")
 
 
 def _ask(inputs: Inputs) -> Answer:
     trials = [*inputs.trials.get("references", ()), *inputs.trials.get("others", ())]
-    found = [*_findings(inputs, trials)] or [*_of_hostile(inputs)]
+    graded = trials or inputs.samples
+    found = [*_findings(inputs, trials)] or [
+        *([] if graded else _lost(inputs)),
+        *_of_hostile(inputs),
+    ]
     if not found and not trials and not inputs.samples:
         if inputs.stopped:
             return NotChecked(BUDGET_SPENT)
@@ -79,6 +84,28 @@ def _findings(inputs: Inputs, trials: list[Trial]) -> Iterator[Finding]:
         numbers={"failed": count, "graded": tried, "flags": dict(flags)},
         details=[*([line] if line else []), *map(earned, failed[:2])],
         see=see(inputs, failed[0]) if failed else "",
+    )
+
+
+def _lost(inputs: Inputs) -> Iterator[Finding]:
+    """Hostile samples that a judge or the infrastructure lost, where nothing else tells of its failure."""
+    trials = inputs.trials.get(ATTACKS, ())
+    lost = [trial for trial in trials if trial.outcome.blame in _NOT_THE_GRADERS]
+    if len(lost) <= inputs.options.limit("grader_failures") * len(trials):
+        return
+    whole = len(lost) == len(trials)
+    count = f"None of the {len(trials):,}" if whole else f"{len(lost):,} of {len(trials):,}"
+    what = "was graded" if whole else "were not graded"
+    yield Finding(
+        "grader-fails",
+        "error" if whole else "warning",
+        f"{count} hostile samples {what}: the judge, or what the grader runs on, failed.",
+        "Mend what the line says; run the command to see it again.",
+        where=[location(inputs, lost[0].ask.line)],
+        rows=len({trial.ask.line for trial in lost}),
+        numbers={"failed": len(lost), "graded": len(trials)},
+        details=_reasons(lost)[:1],
+        see=see(inputs, lost[0]),
     )
 
 

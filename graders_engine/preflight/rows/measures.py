@@ -8,7 +8,7 @@ from typing import Any
 from graders_engine.preflight.attacks.results import attack_scale, interval_of
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.reward_scale import RewardScale, mean_of, rewards_in
-from graders_engine.preflight.rows.slow_grader import quantile
+from graders_engine.preflight.rows.slow_grader import quantile, timed
 
 
 def references(inputs: Inputs) -> Any:
@@ -53,7 +53,7 @@ def floor(inputs: Inputs) -> Any:
 
 def seconds(inputs: Inputs) -> Any:
     """How long grading took, per call."""
-    all_seconds = [trial.outcome.seconds for found in inputs.trials.values() for trial in found]
+    all_seconds = [trial.outcome.seconds for trial in timed(inputs)]
     if not all_seconds:
         return None
     return {

@@ -29,10 +29,22 @@ _DAY_S = 86_400.0
 
 
 def _ask(inputs: Inputs) -> Answer:
-    trials = [trial for found in inputs.trials.values() for trial in found]
-    if not trials:
+    if not inputs.trials:
         return NotChecked("nothing was graded")
+    trials = timed(inputs)
+    if not trials:
+        return NotChecked("nothing was graded without a failure of a judge or the infrastructure")
     return _findings(inputs, trials)
+
+
+def timed(inputs: Inputs) -> list[Trial]:
+    """What was graded in the time that it takes: an outage, and waiting for its end, is no such time."""
+    return [
+        trial
+        for found in inputs.trials.values()
+        for trial in found
+        if trial.outcome.blame not in ("judge", "infrastructure")
+    ]
 
 
 def quantile(seconds: Sequence[float], share: float) -> float:
