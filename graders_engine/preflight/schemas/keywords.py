@@ -113,12 +113,12 @@ def faults_of(schema: Any, path: str = "schema") -> Iterator[SchemaMistake]:
     A schema of answers must be an object: `true`, which would allow everything, is none.
     """
     if not isinstance(schema, Mapping):
-        yield SchemaMistake(path, f"is {_told(schema)}, and must be an object")
+        yield SchemaMistake(path, f"is {_described(schema)}, and must be an object")
         return
     for part in islice(parts_of(schema, path), MOST_PARTS):
         if not _is_schema(part.schema):
             yield SchemaMistake(
-                part.path, f"is {_told(part.schema)}, and must be a schema: an object"
+                part.path, f"is {_described(part.schema)}, and must be a schema: an object"
             )
         elif isinstance(part.schema, Mapping):
             for key, given in part.schema.items():
@@ -134,7 +134,7 @@ def _wrong(key: str, given: Any, root: Mapping[str, Any]) -> str:
         return _wrong_type(given)
     if (rule := _RULES.get(key)) is not None:
         if not rule.holds(given):
-            return f"is {_told(given)}, and must be {rule.must}"
+            return f"is {_described(given)}, and must be {rule.must}"
         if key == "pattern":
             return _wrong_pattern(given)
         return _wrong_reference(given, root) if key == "$ref" else ""
@@ -148,7 +148,7 @@ def _wrong_type(given: Any) -> str:
     if not names:
         return f"is an empty list, and must name one of {known}"
     wrong = [one for one in names if not isinstance(one, str) or one not in TYPES]
-    return f"is {_told(wrong[0])}, and must be one of {known}" if wrong else ""
+    return f"is {_described(wrong[0])}, and must be one of {known}" if wrong else ""
 
 
 def _wrong_pattern(given: str) -> str:
@@ -169,7 +169,7 @@ def _wrong_names(path: str, given: Mapping[str, Any]) -> Iterator[SchemaMistake]
 
 def _wrong_reference(given: str, root: Mapping[str, Any]) -> str:
     if not (given == "#" or given.startswith("#/")):
-        return f"is {_told(given)}, and must point into this schema, as #/$defs/NAME does"
+        return f"is {_described(given)}, and must point into this schema, as #/$defs/NAME does"
     target: Any = root
     for _ in range(_MOST_REFERENCES):
         target = referred(root, given)
@@ -182,7 +182,7 @@ def _wrong_reference(given: str, root: Mapping[str, Any]) -> str:
     return "leads in a circle of references, and to no schema"
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     """A value in a message: short ones themselves, others by their kind."""
     if isinstance(value, bool):
         return str(value).lower()
