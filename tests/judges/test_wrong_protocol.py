@@ -161,7 +161,9 @@ def tls_port(context: ssl.SSLContext, *, alert: bool) -> Serve:
                 secured.do_handshake()
             except ssl.SSLWantReadError:
                 connection.sendall(outgoing.read())
-                incoming.write(connection.recv(1 << 16))
+                if not (received := connection.recv(1 << 16)):
+                    return  # the other side has gone, and would give no more for ever
+                incoming.write(received)
             else:
                 connection.sendall(outgoing.read())
                 connection.recv(1)
