@@ -15,7 +15,7 @@ from graders_engine import Engine
 from graders_engine.cli.main import graders
 from graders_engine.dataset.rows.cells import trials
 from graders_engine.dataset.rows.cells.trials import CellTrials
-from graders_engine.dataset.rows.cells.values import other_of, value_of
+from graders_engine.dataset.rows.cells.values import may_be_value, other_of, value_of
 from graders_engine.dataset.rows.read import open_data
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.sandbox.base import GradeResult, Program, SandboxUnavailable
@@ -326,6 +326,7 @@ def test_what_a_cell_looks_like(cell: Any, value: Any) -> None:
     found = value_of(cell)
     assert (type(found), found) == (type(value), value)
     if value is not None:
+        assert may_be_value(cell)
         text, other = other_of(cell, value)
         assert type(other) is type(value) or isinstance(other, (int, float))
         assert other != value

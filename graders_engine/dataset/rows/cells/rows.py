@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from graders_engine.dataset.rows.cells.values import other_of, value_of
+from graders_engine.dataset.rows.cells.values import may_be_value, other_of, value_of
 from graders_engine.dataset.rows.identity import item_of
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.dataset.rows.records import RowRef
@@ -19,12 +19,26 @@ _LOOKED_AT = 1_000
 _MAX_BYTES = 4 << 20
 
 
-class TriedRow(NamedTuple):
-    """A row to try.
+class HeadRow(NamedTuple):
+    """A row of the head.
 
     Attributes:
         ref: the row; its line is 0 if the rows can be read only a single time.
         item: its item.
+        fields: those whose cells may look like something else than a text.
+    """
+
+    ref: RowRef
+    item: Mapping[str, Any]
+    fields: frozenset[str]
+
+
+class TriedRow(NamedTuple):
+    """A row to try.
+
+    Attributes:
+        ref: as in `HeadRow`.
+        item: likewise.
         values: by field, what its cells look like that do not look like a text.
     """
 
@@ -54,14 +68,14 @@ class TriedRow(NamedTuple):
         return {**kept, "item": {**self.item, **changes}}
 
 
-def rows_with_values(data_set: DataSet) -> Iterator[TriedRow]:
-    """Of the head, the rows with a cell that looks like something else than a text."""
+def head_rows(data_set: DataSet) -> Iterator[HeadRow]:
+    """Of the head, the rows with a cell that may look like something else than a text."""
     for ref in _head(data_set):
         item = item_of(ref.row)
         if isinstance(item, Mapping):
-            read = {field: value_of(cell) for field, cell in item.items()}
-            if values := {field: value for field, value in read.items() if value is not None}:
-                yield TriedRow(ref, item, values)
+            fields = frozenset(field for field, cell in item.items() if may_be_value(cell))
+            if fields:
+                yield HeadRow(ref, item, fields)
 
 
 def _head(data_set: DataSet) -> Iterator[RowRef]:
@@ -79,23 +93,30 @@ def _head(data_set: DataSet) -> Iterator[RowRef]:
         return
 
 
-def chosen_rows(rows: Sequence[TriedRow], fields: Sequence[str]) -> list[TriedRow]:
+def chosen_rows(rows: Sequence[HeadRow], fields: Sequence[str]) -> list[TriedRow]:
     """A few rows from all over, most of them with the cell in their output: these are likely right."""
-    able = [row for row in rows if not row.values.keys().isdisjoint(fields)]
+    able = [row for row in rows if not row.fields.isdisjoint(fields)]
     likely = [row for row in able if _has_cell(row, fields)]
     others = [row for row in able if not _has_cell(row, fields)]
     first = _different(likely, fields, max(_ROWS_WITH_OUTPUT, _ROWS - len(others)))
-    return first + _different(others, fields, _ROWS - len(first))
+    rows = first + _different(others, fields, _ROWS - len(first))
+    tried = [TriedRow(row.ref, row.item, _values(row)) for row in rows]
+    return [row for row in tried if row.values]
 
 
-def _has_cell(row: TriedRow, fields: Sequence[str]) -> bool:
+def _values(row: HeadRow) -> dict[str, Any]:
+    read = {field: value_of(cell) for field, cell in row.item.items()}
+    return {field: value for field, value in read.items() if value is not None}
+
+
+def _has_cell(row: HeadRow, fields: Sequence[str]) -> bool:
     output = str(row.ref.row.get("model_sample") or row.ref.row.get("sample") or "").casefold()
-    return any(row.item[field].casefold() in output for field in fields if field in row.values)
+    return any(row.item[field].casefold() in output for field in fields if field in row.fields)
 
 
-def _different(rows: Sequence[TriedRow], fields: Sequence[str], count: int) -> list[TriedRow]:
+def _different(rows: Sequence[HeadRow], fields: Sequence[str], count: int) -> list[HeadRow]:
     """So many rows, with different cells in these fields as far as there are."""
-    first: dict[tuple[Any, ...], TriedRow] = {}
+    first: dict[tuple[Any, ...], HeadRow] = {}
     for row in rows:
         first.setdefault(tuple(row.item.get(field) for field in fields), row)
     found = _spread([*first.values()], count)
@@ -103,7 +124,7 @@ def _different(rows: Sequence[TriedRow], fields: Sequence[str], count: int) -> l
     return found + _spread([row for row in rows if id(row) not in chosen], count - len(found))
 
 
-def _spread(rows: Sequence[TriedRow], count: int) -> list[TriedRow]:
+def _spread(rows: Sequence[HeadRow], count: int) -> list[HeadRow]:
     if len(rows) <= count:
         return list(rows)
     return [rows[at * len(rows) // count] for at in range(count)]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
-from graders_engine.dataset.rows.cells.rows import TriedRow, chosen_rows, rows_with_values
+from graders_engine.dataset.rows.cells.rows import TriedRow, chosen_rows, head_rows
 from graders_engine.dataset.rows.cells.values import kind_of_value
 from graders_engine.dataset.rows.read import DataSet
 from graders_engine.graders.base import Evaluator
@@ -71,10 +71,10 @@ class CellTrials:
     def __init__(self, compiled: CompiledGrader, data_set: DataSet) -> None:
         is_table = data_set.records.form.startswith("csv")
         self._parts = dict(_python_parts(compiled)) if is_table else {}
-        self._rows = [*rows_with_values(data_set)] if self._parts else []
+        self._rows = [*head_rows(data_set)] if self._parts else []
         counts: dict[str, int] = {}
         for row in self._rows:
-            for field in row.values:
+            for field in row.fields:
                 counts[field] = counts.get(field, 0) + 1
         self._fields = sorted(counts, key=lambda field: -counts[field])
 
@@ -100,7 +100,7 @@ class CellTrials:
         for path, spec in self._parts.items():
             trial = _Trial(engine, spec, sandbox, clock)
             rows = chosen_rows(self._rows, trial.named(self._fields) or self._fields)
-            if found := trial.found(rows, self._fields):
+            if rows and (found := trial.found(rows, self._fields)):
                 yield _sentence(path, found, len(rows))
 
 

@@ -23,6 +23,14 @@ _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _KINDS = {bool: "truth value", int: "number", float: "number", list: "list", dict: "object"}
 
 
+def may_be_value(cell: Any) -> bool:
+    """Whether `value_of` may find something; lists and objects, which take long, are not read."""
+    if not isinstance(cell, str) or len(cell) > _MAX_CHARS:
+        return False
+    cell = cell.strip()
+    return cell in _TRUTH or _is_bracketed(cell) or _NUMBER.fullmatch(cell) is not None
+
+
 def value_of(cell: Any) -> Any:
     """The number, truth value, list or object that a cell looks like; None for a text, or for no cell.
 
@@ -35,7 +43,7 @@ def value_of(cell: Any) -> Any:
         return _TRUTH[cell]
     if _NUMBER.fullmatch(cell):
         return _number(cell) if len(cell) <= _MAX_DIGITS else None
-    return _listed(cell) if cell[:1] + cell[-1:] in ("[]", "{}") else None
+    return _listed(cell) if _is_bracketed(cell) else None
 
 
 def other_of(cell: str, value: Any) -> tuple[str, Any]:
@@ -58,6 +66,10 @@ def other_of(cell: str, value: Any) -> tuple[str, Any]:
 def kind_of_value(value: Any) -> str:
     """What a `value_of` is called."""
     return _KINDS[type(value)]
+
+
+def _is_bracketed(cell: str) -> bool:
+    return cell[:1] + cell[-1:] in ("[]", "{}")
 
 
 def _number(text: str) -> int | float | None:
