@@ -223,7 +223,7 @@ def command(
             try:
                 tally = score_file(
                     engine, given, out=place, inputs=files_read(), on_progress=on_results,
-                    on_note=lambda note: None if quiet else caution(f"note: {note}"), **options
+                    on_note=None if quiet else lambda note: caution(f"note: {note}"), **options
                 )  # fmt: skip
             finally:
                 print_new()

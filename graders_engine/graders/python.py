@@ -128,14 +128,6 @@ class PythonGrader(GraderSpec):
                 hint="If the rows have such a key of their own, nothing is wrong.",
             )
 
-    def item_fields(self) -> tuple[str, ...]:
-        """The fields of the item that its code uses as they are, and nowhere as a text."""
-        return python_source.inspect(self.source).item_fields
-
-    def number_fields(self) -> tuple[str, ...]:
-        """Of `item_fields`, those that its code compares with what is plainly a number."""
-        return python_source.inspect(self.source).number_fields
-
     def reads_sample(self) -> bool:
         """Whether its code uses the first argument of `grade`, or might."""
         return python_source.inspect(self.source).reads_sample

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from graders_engine.graders.source_process import SHORT, NoProcess, SourceUnread, read_apart
-from graders_engine.language.item_fields import item_fields, named_fields
+from graders_engine.language.item_fields import named_fields
 from graders_engine.language.python_execution import executions
 from graders_engine.language.syntax_tree import module_tree
 
@@ -29,8 +29,6 @@ class SourceReport(NamedTuple):
         imports: the modules that it names in an import, wherever that stands.
         item_reads: where it takes the model's output from the item: what stands there, with its line.
         swapped: the line of a `grade` whose arguments are named as if the item came first; 0 for none.
-        item_fields: the item's fields that it uses as they are, and nowhere as a text.
-        number_fields: of these, those that it compares with what is plainly a number.
         reads_sample: whether its `grade` uses its first argument, or might.
         executions: what it names that executes text or data as code, with its line.
     """
@@ -43,8 +41,6 @@ class SourceReport(NamedTuple):
     imports: tuple[str, ...] = ()
     item_reads: tuple[tuple[str, int], ...] = ()
     swapped: int = 0
-    item_fields: tuple[str, ...] = ()
-    number_fields: tuple[str, ...] = ()
     reads_sample: bool = True
     executions: tuple[tuple[str, int], ...] = ()
 
@@ -66,16 +62,11 @@ def read(source: str) -> SourceReport:
         return SourceReport(
             f"Python cannot parse the source: {str(error) or type(error).__name__}."
         )
-    nodes = [*ast.walk(tree)]
-    named = [*named_fields(tree, nodes)]
-    fields = item_fields(nodes, named)
     return SourceReport(
         misfit=_misfit(tree),
         imports=tuple(_imports(tree)),
-        item_reads=tuple(_item_reads(named)),
+        item_reads=tuple(_item_reads(tree)),
         swapped=_swapped(tree),
-        item_fields=tuple(fields.as_they_are),
-        number_fields=tuple(fields.as_numbers),
         reads_sample=_reads_sample(tree),
         executions=tuple(executions(tree)),
     )
@@ -98,8 +89,7 @@ def _read_elsewhere(source: str) -> SourceReport:
         return SourceReport(f"Python cannot parse the source{link}{why}.")
     for name in ("item_reads", "executions"):
         fields[name] = tuple((text, line) for text, line in fields[name])
-    for name in ("imports", "item_fields", "number_fields"):
-        fields[name] = tuple(fields[name])
+    fields["imports"] = tuple(fields["imports"])
     return SourceReport(**fields)
 
 
@@ -171,9 +161,9 @@ def _swapped(tree: ast.Module) -> int:
 _OUTPUT_KEYS = re.compile(r"sample(?:\..*)?")
 
 
-def _item_reads(named: Iterable[tuple[ast.expr, str]]) -> Iterator[tuple[str, int]]:
+def _item_reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Reads of the item's `sample` or `sample.…`, where Foundry's code evaluators have the output."""
-    for node, key in named:
+    for node, key in named_fields(tree):
         if _OUTPUT_KEYS.fullmatch(key):
             yield f'item["{key}"]', node.lineno
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -12,9 +10,7 @@ from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.rows.identity import item_of
 from graders_engine.dataset.rows.records import Records, RepeatedKey
 from graders_engine.errors import DataSetError, GradingError
-from graders_engine.graders.python import PythonGrader
 from graders_engine.graders.string_check import StringCheckGrader
-from graders_engine.language import strict_json
 from graders_engine.language.scope import Scope
 from graders_engine.language.template import Template
 from graders_engine.urls import Location
@@ -26,14 +22,6 @@ _MAX_BYTES = 32 << 20
 _TEXTS_LOOKED_AT = 1_000
 """Rows whose text is read again before a run, for keys that are there twice: a hundredth of a second."""
 _MAX_TEXT_BYTES = 4 << 20
-_MAX_FIELDS = 3
-_MAX_CELL_CHARS = 40
-_NOTHING = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null", "unknown"})
-"""Cells, in small letters, that say that there is no value."""
-_MOST_OF = 0.9
-"""This share of a column's cells are values, if it is a column of values."""
-_AS_PYTHON_WRITES = re.compile(r"True|False|TRUE|FALSE|\[(?:'.*')?\]|\{(?:'.*)?\}", re.DOTALL)
-"""Truth values, lists and objects as pandas and spreadsheets write them, which are no JSON."""
 
 
 class EmptyReferences:
@@ -105,7 +93,6 @@ def misleading_head(compiled: CompiledGrader, records: Records) -> Iterator[str]
             references.see(item_of(raw))
         rows = "row" if references.rows == 1 else f"{references.rows:,} rows"
         yield from references.notes(f"the first {rows}")
-    yield from text_cells(compiled, records)
     yield from first_repeated_keys(records)
 
 
@@ -149,61 +136,6 @@ def _first(records: Records) -> Iterator[Any]:
                 return
     except DataSetError:
         return
-
-
-def text_cells(compiled: CompiledGrader, records: Records) -> Iterator[str]:
-    """A sentence where python code reads cells of a CSV that look like numbers, and are text."""
-    if not records.form.startswith("csv"):
-        return
-    python = [spec for _, spec in _leaves(compiled) if isinstance(spec, PythonGrader)]
-    fields = dict.fromkeys(field for spec in python for field in spec.item_fields())
-    numbers = {field for spec in python for field in spec.number_fields()}
-    cells = _cells_of_values(records.head(), fields, numbers) if fields else {}
-    if cells:
-        quoted = [f'`{name}` as "{cell}"' for name, cell in list(cells.items())[:_MAX_FIELDS]]
-        more = " and others" if len(cells) > _MAX_FIELDS else ""
-        yield (
-            f"cells of a CSV are text: the python code reads {', '.join(quoted)}{more}, which equals no "
-            "number, is no list and counts as true; convert it there (`float`, `json.loads`), or use JSONL"
-        )
-
-
-def _cells_of_values(
-    rows: Iterable[Any], fields: Iterable[str], numbers: Collection[str]
-) -> dict[str, str]:
-    """Of fields whose cells are nearly all JSON values other than text: the first such cell.
-
-    Cells that are empty or say that nothing is there do not count. Of a field that is compared with a
-    number, one cell that Python reads as a number is enough: in others, `007` is a name.
-    """
-    items = [item for item in map(item_of, rows) if isinstance(item, Mapping)]
-    found = {}
-    for field in fields:
-        cells = [cell for item in items if isinstance(cell := item.get(field), str)]
-        cells = [cell for cell in cells if cell.strip().lower() not in _NOTHING]
-        values = [
-            cell for cell in cells if _is_value(cell) or (field in numbers and _is_number(cell))
-        ]
-        enough = 1 if field in numbers else max(1, _MOST_OF * len(cells))
-        if len(values) >= enough and len(values[0]) <= _MAX_CELL_CHARS:
-            found[field] = values[0]
-    return found
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
-
-
-def _is_value(cell: str) -> bool:
-    if _AS_PYTHON_WRITES.fullmatch(cell):
-        return True
-    try:
-        return not isinstance(strict_json.decode(cell), str)
-    except ValueError:
-        return False
 
 
 def _leaves(compiled: CompiledGrader) -> Iterator[tuple[str, Any]]:

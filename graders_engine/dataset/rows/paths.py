@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import msgspec
 
 from graders_engine.compiled import CompiledGrader, Unreadable, scope_reader
-from graders_engine.dataset.rows.misleading import EmptyReferences, repeated_keys, text_cells
+from graders_engine.dataset.rows.misleading import EmptyReferences, repeated_keys
 from graders_engine.dataset.rows.read import ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import Shape, without_outputs
@@ -161,7 +161,6 @@ def check_paths(
         variables = [(one, path) for one, path in variables if one.namespace == "item"]
         checked.paths = [path for _, path in variables]
     references = EmptyReferences(compiled)
-    checked.notes = list(text_cells(compiled, data_set.records))
     scope_of_row = scope_reader(None, lambda: False)
     for ref in _rows(data_set.records, data_set.shape):
         checked.rows += 1
@@ -183,7 +182,7 @@ def check_paths(
                 path.fail(ref, str(error))
     unit = "sample" if checked.grouped else "row"
     seen = f"the {references.rows:,} {unit}{'' if references.rows == 1 else 's'}"
-    checked.notes += references.notes(seen)
+    checked.notes = [*references.notes(seen)]
     checked.notes += repeated_keys(data_set.records)
     return checked
 

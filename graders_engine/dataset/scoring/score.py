@@ -13,6 +13,7 @@ from graders_engine.dataset.results.companions import SUBJECT, results_files
 from graders_engine.dataset.results.line import require_columns
 from graders_engine.dataset.results.table import require_table_support
 from graders_engine.dataset.results.tally import Tally
+from graders_engine.dataset.rows.cells.trials import CellTrials
 from graders_engine.dataset.rows.misleading import misleading_head
 from graders_engine.dataset.rows.read import DataSet, ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records
@@ -43,7 +44,7 @@ def score_file(
     keep_going: bool = False,
     inputs: Collection[Path] = (),
     on_progress: OnProgress = lambda done, size, tally: None,
-    on_note: Callable[[str], None] = lambda note: None,
+    on_note: Callable[[str], None] | None = None,
     **reading: Unpack[ReadOptions],
 ) -> Tally:
     """Score a data set into a results file, in the order of the data set.
@@ -67,6 +68,7 @@ def score_file(
             them. The data, and what the engine's settings name, needs not be among them.
         on_progress: called now and then.
         on_note: called with what to say of how the data are read, before the first row and after the last.
+            Without it, nothing is looked for that only a note would say.
         reading: how to read the data.
 
     Raises:
@@ -90,14 +92,12 @@ def score_file(
     reading["outputs_needed"] = compiled.reads_sample
     reading["items_alone"] = not compiled.reads_sample
     data_set = open_data(data, **reading)
-    notes = [
-        *worker_options.notes(compiled, sandbox),
-        *data_set.records.notes,
-        *_doubts(compiled, data_set),
-        *misleading_head(compiled, data_set.records),
-    ]
-    for note in notes:
-        on_note(note)
+    notes = _Notes(on_note)
+    notes.give(worker_options.notes(compiled, sandbox))
+    notes.give(data_set.records.notes)
+    notes.give(_doubts(compiled, data_set))
+    notes.give(misleading_head(compiled, data_set.records))
+    trials = CellTrials(compiled, data_set) if notes.are_wanted else None
     if retry_failed and data_set.records.once:
         raise InvalidRequest("Rows that can be read once only cannot be tried again: use a file.")
     run = ScoringRun(
@@ -107,14 +107,14 @@ def score_file(
     try:
         with started(sandbox), run:
             run.resume()
+            if trials and not run.tally.earlier:  # its first part had the note
+                notes.give(trials.notes(engine, sandbox))
             run.grade()
             if retry_failed:
                 run.retry()
             run.check_data()
             run.export()
-        for note in data_set.records.notes:
-            if note not in notes:
-                on_note(note)
+        notes.give(data_set.records.notes)
     except RewardsDiffer as error:
         raise RunStopped(error.reason, _doubtful(run.tally, out)) from None
     except ClusterLost as error:
@@ -123,6 +123,28 @@ def score_file(
         way_on = _what_is_left(run.tally, out, replaces=overwrite and out.exists())
         raise RunStopped(error.reason, way_on) from None
     return run.tally
+
+
+class _Notes:
+    """Gives each note once; where nobody takes them, nothing is looked for."""
+
+    def __init__(self, on_note: Callable[[str], None] | None) -> None:
+        self._on_note = on_note
+        self._given: set[str] = set()
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether somebody takes them."""
+        return self._on_note is not None
+
+    def give(self, notes: Iterable[str]) -> None:
+        """Give those that were not given before."""
+        if self._on_note is None:
+            return
+        for note in notes:
+            if note not in self._given:
+                self._given.add(note)
+                self._on_note(note)
 
 
 def _doubts(compiled: CompiledGrader, data_set: DataSet) -> Iterator[str]:
