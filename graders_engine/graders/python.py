@@ -132,6 +132,10 @@ class PythonGrader(GraderSpec):
         """Whether its code uses the first argument of `grade`, or might."""
         return python_source.inspect(self.source).reads_sample
 
+    def item_fields(self) -> tuple[str, ...]:
+        """The fields of the item that its code reads by name."""
+        return python_source.inspect(self.source).item_fields
+
     def cautions(self, services: Services, path: str = "") -> Iterator[Mistake]:
         """An image that is not there, and modules that the environment does not have."""
         image = images.find(self.image_tag) if self.image_tag else None

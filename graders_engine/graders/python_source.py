@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ class SourceReport(NamedTuple):
         misfit: why running it leaves no fitting `grade`; empty when it may.
         imports: the modules that it names in an import, wherever that stands.
         item_reads: where it takes the model's output from the item: what stands there, with its line.
+        item_fields: the fields of the item that it reads by name.
         swapped: the line of a `grade` whose arguments are named as if the item came first; 0 for none.
         reads_sample: whether its `grade` uses its first argument, or might.
         executions: what it names that executes text or data as code, with its line.
@@ -40,6 +41,7 @@ class SourceReport(NamedTuple):
     misfit: str = ""
     imports: tuple[str, ...] = ()
     item_reads: tuple[tuple[str, int], ...] = ()
+    item_fields: tuple[str, ...] = ()
     swapped: int = 0
     reads_sample: bool = True
     executions: tuple[tuple[str, int], ...] = ()
@@ -62,10 +64,12 @@ def read(source: str) -> SourceReport:
         return SourceReport(
             f"Python cannot parse the source: {str(error) or type(error).__name__}."
         )
+    named = [*named_fields(tree)]
     return SourceReport(
         misfit=_misfit(tree),
         imports=tuple(_imports(tree)),
-        item_reads=tuple(_item_reads(tree)),
+        item_reads=tuple(_item_reads(named)),
+        item_fields=tuple(dict.fromkeys(key for _, key in named)),
         swapped=_swapped(tree),
         reads_sample=_reads_sample(tree),
         executions=tuple(executions(tree)),
@@ -89,7 +93,8 @@ def _read_elsewhere(source: str) -> SourceReport:
         return SourceReport(f"Python cannot parse the source{link}{why}.")
     for name in ("item_reads", "executions"):
         fields[name] = tuple((text, line) for text, line in fields[name])
-    fields["imports"] = tuple(fields["imports"])
+    for name in ("imports", "item_fields"):
+        fields[name] = tuple(fields[name])
     return SourceReport(**fields)
 
 
@@ -161,9 +166,9 @@ def _swapped(tree: ast.Module) -> int:
 _OUTPUT_KEYS = re.compile(r"sample(?:\..*)?")
 
 
-def _item_reads(tree: ast.Module) -> Iterator[tuple[str, int]]:
+def _item_reads(named: Iterable[tuple[ast.expr, str]]) -> Iterator[tuple[str, int]]:
     """Reads of the item's `sample` or `sample.…`, where Foundry's code evaluators have the output."""
-    for node, key in named_fields(tree):
+    for node, key in named:
         if _OUTPUT_KEYS.fullmatch(key):
             yield f'item["{key}"]', node.lineno
 

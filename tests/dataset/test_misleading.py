@@ -116,3 +116,30 @@ def test_before_a_run_the_first_rows_are_looked_at_alone(tmp_path: Path) -> None
     (note,) = repeated_keys(records, 2, 1 << 20)
     assert note.startswith("1 row of ")
     assert list(repeated_keys(records, 2, 1)) == []
+
+
+CODE = "def grade(sample, item):\n    return float({} == sample['output_text'])\n"
+
+
+@pytest.mark.parametrize(
+    "read",
+    ['item.get("anwser")', 'item.get("Answer")', 'item["anwser"] if "anwser" in item else ""'],
+)
+def test_a_field_that_code_reads_by_nearly_the_name_of_one_is_said(
+    tmp_path: Path, read: str
+) -> None:
+    grader = {"type": "python", "name": "p", "source": CODE.format(read)}
+    rows = '{"q": "a", "answer": "1"}\n{"q": "b", "answer": "2"}\n'
+    [note] = notes(tmp_path, grader, "rows.jsonl", rows)
+    assert re.search(
+        r"`(anwser|Answer)` of the item, which is not in any of the first 2 rows: did you mean `answer`\?",
+        note,
+    )
+
+
+@pytest.mark.parametrize(
+    "read", ['item.get("tolerance", "1")', 'item.get("answers", item["answer"])']
+)
+def test_a_field_that_rows_may_lack_has_no_note(tmp_path: Path, read: str) -> None:
+    grader = {"type": "python", "name": "p", "source": CODE.format(read)}
+    assert notes(tmp_path, grader, "rows.jsonl", '{"q": "a", "answer": "1"}\n') == []

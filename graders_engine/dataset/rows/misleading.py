@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -10,8 +10,10 @@ from graders_engine.compiled import CompiledGrader
 from graders_engine.dataset.rows.identity import item_of
 from graders_engine.dataset.rows.records import Records, RepeatedKey
 from graders_engine.errors import DataSetError, GradingError
+from graders_engine.graders.python import PythonGrader
 from graders_engine.graders.string_check import StringCheckGrader
 from graders_engine.language.scope import Scope
+from graders_engine.language.spelling import nearest
 from graders_engine.language.template import Template
 from graders_engine.urls import Location
 
@@ -93,7 +95,34 @@ def misleading_head(compiled: CompiledGrader, records: Records) -> Iterator[str]
             references.see(item_of(raw))
         rows = "row" if references.rows == 1 else f"{references.rows:,} rows"
         yield from references.notes(f"the first {rows}")
+    yield from misspelt_fields(compiled, records)
     yield from first_repeated_keys(records)
+
+
+def misspelt_fields(compiled: CompiledGrader, records: Records) -> Iterator[str]:
+    """A sentence on each field that python code reads and no row of the head has, if one has nearly its name.
+
+    Code that asks with `get` takes such a field for empty, and its rewards look like any others.
+
+    Args:
+        compiled: the grader.
+        records: the rows.
+    """
+    named = dict.fromkeys(
+        field
+        for _, spec in _leaves(compiled)
+        if isinstance(spec, PythonGrader)
+        for field in spec.item_fields()
+    )
+    if not named:
+        return
+    items = [item for row in records.head() if isinstance(item := item_of(row), Mapping)]
+    held = dict.fromkeys(key for item in items for key in item)
+    for field in named:
+        near = "" if field in held else nearest(field, [key for key in held if key not in named])
+        if near:
+            where = "the first row" if len(items) == 1 else f"any of the first {len(items):,} rows"
+            yield f"the code reads `{field}` of the item, which is not in {where}: did you mean `{near}`?"
 
 
 def first_repeated_keys(records: Records) -> Iterator[str]:

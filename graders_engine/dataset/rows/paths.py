@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import msgspec
 
 from graders_engine.compiled import CompiledGrader, Unreadable, scope_reader
-from graders_engine.dataset.rows.misleading import EmptyReferences, repeated_keys
+from graders_engine.dataset.rows.misleading import EmptyReferences, misspelt_fields, repeated_keys
 from graders_engine.dataset.rows.read import ReadOptions, open_data
 from graders_engine.dataset.rows.records import Records, RowRef
 from graders_engine.dataset.rows.shapes import Shape, without_outputs
@@ -183,6 +183,7 @@ def check_paths(
     unit = "sample" if checked.grouped else "row"
     seen = f"the {references.rows:,} {unit}{'' if references.rows == 1 else 's'}"
     checked.notes = [*references.notes(seen)]
+    checked.notes += misspelt_fields(compiled, data_set.records)
     checked.notes += repeated_keys(data_set.records)
     return checked
 
