@@ -74,7 +74,7 @@ class CellTrials:
         self._rows = [*head_rows(data_set)] if self._parts else []
         counts: dict[str, int] = {}
         for row in self._rows:
-            for field in row.fields:
+            for field in filter(row.fields.__contains__, row.item):
                 counts[field] = counts.get(field, 0) + 1
         self._fields = sorted(counts, key=lambda field: -counts[field])
 
