@@ -214,6 +214,8 @@ def _cause(status: int, *, spent: bool) -> Cause:
         return "refused"
     if status in _FORBIDDEN_STATUS:
         return "forbidden"
+    if status in OVERLOADED_STATUS:
+        return "busy"
     return "unavailable" if status in RETRIED_STATUS else ""
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from graders_engine.cli.main import graders
 from tests.dataset.files import cats, results, write_rows
 from tests.environment import unmeasured
-from tests.judges.judge_server import error, judge_server, verdict
+from tests.judges.judge_server import answer, error, judge_server, said, verdict
 from tests.judges.rows import SCORE, rows
 
 NOT_THERE: dict[str, Any] = {"item": {}, "model_sample": "cat0"}
@@ -119,7 +119,39 @@ def test_an_outage_counts_for_its_own_limit(tmp_path: Path, out: Path) -> None:
         server.answers(verdict(1.0))
         mended = score(SCORE, data, out, *more, "--max-failed", "0%", "--retry-failed")
         assert (mended.exit_code, "1 row failed" in mended.stdout) == (0, False)
-        assert "Already complete: only rows that had failed were retried (1)." in mended.stdout
+        assert "only rows that had failed or had no verdict were retried (1)." in mended.stdout
+
+
+def test_answers_without_a_verdict_are_asked_for_again_by_the_command_that_is_named(
+    tmp_path: Path, out: Path
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(30))
+    with judge_server() as server:
+        more = ["--base-url", server.url, "--cache", str(tmp_path / "replies.sqlite")]
+        server.script = lambda asked: answer(said("I like it."))
+        stopped = score(SCORE, data, out, *more)
+        assert "Mend what is wrong and run the command again" in stopped.stderr
+        kept = score(SCORE, data, out, *more, "--keep-going")
+        assert "30 rows have an answer of a judge without a verdict" in kept.stdout
+        assert "--retry-failed asks again for them" in kept.stdout
+        server.script = lambda asked: verdict(1.0)
+        mended = score(SCORE, data, out, *more, "--retry-failed")
+        assert (mended.exit_code, "without a verdict" in mended.stdout) == (0, False)
+        assert "had no verdict were retried (30)." in mended.stdout
+        assert [one["reward"] for one in results(out)] == [1.0] * 30
+
+
+def test_a_run_that_stopped_early_goes_through_when_the_judge_is_mended(
+    tmp_path: Path, out: Path
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(30))
+    with judge_server() as server:
+        more = ["--base-url", server.url, "--cache", str(tmp_path / "replies.sqlite")]
+        server.script = lambda asked: answer(said("I like it."))
+        assert score(SCORE, data, out, *more).exit_code == 1
+        server.script = lambda asked: verdict(1.0)
+        ended = score(SCORE, data, out, *more)
+        assert (ended.exit_code, "over 30 rows" in ended.stdout) == (0, True)
 
 
 def test_a_run_says_how_much_of_it_was_there(string_check: Any, tmp_path: Path, out: Path) -> None:
