@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graders_engine.errors import InvalidRequest, UnavailableGrader
 from graders_engine.files import FilesInUse, sqlite_companions
+from graders_engine.language.spelling import names_settings
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.redaction import Secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy
@@ -31,6 +32,7 @@ DEFAULT_CONCURRENCY = 64
 """Requests in flight at once to one endpoint."""
 
 
+@names_settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
     """How judges are asked.
@@ -140,11 +142,9 @@ class JudgeRegistry:
 
             check_endpoints(settings.endpoints)
         FilesInUse(settings.inputs()).write(settings.outputs())
-        self.settings = settings
-        self.repeats = settings.repeats
+        self.settings, self.repeats = settings, settings.repeats
         self.secrets = Secrets()
-        self._observer = observer
-        self._on_retry = on_retry
+        self._observer, self._on_retry = observer, on_retry
         self._config: Config | None = None
         self._limiters: dict[str, RateLimiter] = {}
         self._endpoints: dict[str, ModelBackend] = {}
