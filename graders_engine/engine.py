@@ -14,15 +14,12 @@ from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf
 from graders_engine.errors import LifecycleError
 from graders_engine.graders.base import RewardsDiffer, Services
+from graders_engine.graders.verdict import has_verdict
 from graders_engine.models.judges import JudgeRegistry
 from graders_engine.models.network.late_client import LateClient
 from graders_engine.outcome import RowOutcome
 from graders_engine.outputs.several import SplitRows, held
-from graders_engine.response import (
-    RunGraderResponse,
-    ValidateGraderResponse,
-    present_validation,
-)
+from graders_engine.response import RunGraderResponse, ValidateGraderResponse, present_validation
 from graders_engine.settings import EngineSettings, keywords, sandbox_of, settings_of, takes
 from graders_engine.single import run_compiled
 from graders_engine.urls import Location
@@ -70,7 +67,9 @@ class AsyncEngine:
     @takes(EngineSettings)
     def __init__(self, **settings: Any) -> None:
         self.settings = given = settings_of(settings)
-        self._judges = JudgeRegistry(given.judge_settings(), given.observe, given.on_retry)
+        self._judges = JudgeRegistry(
+            given.judge_settings(), given.observe, given.on_retry, has_verdict
+        )
         self._embeddings: BatchedEmbeddings | None = None
         if given.embeddings is not None:
             from graders_engine.models.embeddings import BatchedEmbeddings, open_embeddings

@@ -28,10 +28,10 @@ BLAMES: tuple[Blame, ...] = get_args(Blame)
 SERVED: frozenset[Blame] = frozenset(("sample", "grader"))
 """With these blames, training sees what is served: such rows count in the mean. Others are in no mean."""
 
-Cause = Literal["", "refused", "forbidden", "unreachable", "unavailable"]
+Cause = Literal["", "refused", "forbidden", "unreachable", "unavailable", "busy"]
 """Why an endpoint gave no answer: it refuses the key, the model or the address; it forbids the request (HTTP
-403 or 404), for one of these or for what was asked; there was no connection; or it answered that it cannot
-answer now. Empty for anything else."""
+403 or 404), for one of these or for what was asked; there was no connection; it answered that it cannot
+answer (HTTP 500), or not in time; or it asked for fewer requests (429, 503). Empty for anything else."""
 
 
 def status_of(blame: Blame | None) -> Status:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, get_args
 from graders_engine import metrics
 from graders_engine.graders.base import DEFAULT_MAX_TEXT_CHARS
 from graders_engine.language.as_served import Strictness
-from graders_engine.language.spelling import nearest
+from graders_engine.language.spelling import require_settings
 from graders_engine.models.judges import DEFAULT as DEFAULT_ENDPOINT
 from graders_engine.models.judges import JudgeSettings
 from graders_engine.sandbox.base import Isolation, Limits, Sandbox
@@ -168,12 +168,7 @@ def settings_of(given: Mapping[str, Any]) -> EngineSettings:
         ValueError: as from `EngineSettings`.
     """
     known = [entry.name for entry in dataclasses.fields(EngineSettings)]
-    if unknown := [name for name in given if name not in known]:
-        close = nearest(unknown[0], known)
-        suggestion = f" Did you mean '{close}'?" if close else ""
-        raise TypeError(
-            f"An engine has no setting '{unknown[0]}'.{suggestion} Its settings are {', '.join(known)}."
-        )
+    require_settings(given, known, "An engine")
     return EngineSettings(**given)
 
 

@@ -193,6 +193,17 @@ TWICE = (
 )
 
 
+@pytest.mark.parametrize(
+    "grader",
+    ["grade.py", Path("grade.py"), "import re\n\ndef grade(sample, item):\n    return 1.0\n"],
+)
+def test_python_source_in_place_of_a_grader_is_told_from_the_path_of_one(
+    engine: Engine, grader: Any
+) -> None:
+    with pytest.raises(InvalidGrader, match=r'pass `\{"type": "python", "source": Path'):
+        engine.compile(grader)
+
+
 @pytest.mark.parametrize("grader", ["grader.json", Path("grader.json")])
 def test_the_path_of_a_grader_is_not_read_and_that_is_said(engine: Engine, grader: Any) -> None:
     with pytest.raises(InvalidGrader, match="path of a file is not read here"):
@@ -312,6 +323,12 @@ def test_a_wrong_setting_is_named_with_what_there_is(
     for engine in (Engine, AsyncEngine):
         with pytest.raises(kind, match=says.replace(".", r"\.").replace("?", r"\?")):
             engine(**settings)
+
+
+def test_a_wrong_setting_of_judges_is_named_with_what_there_is() -> None:
+    given: dict[str, Any] = {"endpoint": "http://127.0.0.1:8000/v1"}
+    with pytest.raises(TypeError, match=r"no setting 'endpoint'\. Did you mean 'endpoints'\?"):
+        JudgeSettings(**given)
 
 
 def test_what_are_no_outcomes_is_refused_by_tables(engine: Engine) -> None:

@@ -136,6 +136,11 @@ def file_of(grader: Any) -> Path | None:
 def _values_of(grader: Any) -> Any:
     """What a grader is given as, for `json_values`: the text of a file for its path, JSON for a mapping."""
     if (file := file_of(grader)) is not None:
+        if file.suffix == ".py":
+            raise InvalidRequest(
+                f"{file} is Python source, and not a grader: pass "
+                f'{{"type": "python", "source": Path("{file.as_posix()}").read_text()}}.'
+            )
         try:
             return read_text(file)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -15,10 +16,13 @@ from graders_engine.adapters.plain import Columns, NotJson, plain
 from graders_engine.adapters.process_engine import ProcessEngine, file_of, in_fork
 from graders_engine.adapters.rows import is_text_row, plain_row
 from graders_engine.adapters.rows import row_of as row_of
+from graders_engine.dataset.scoring.code_faults import CodeFaults
 from graders_engine.engine import YIELD_EVERY_S
 from graders_engine.errors import InvalidRequest, NoReward
 from graders_engine.language import strict_json
 from graders_engine.outcome import SERVED, RowOutcome, Status, details_line
+
+_log = logging.getLogger("graders_engine")
 
 Policy = Literal["none", "nan", "raise", "served"] | float
 """What a framework gets for a row without a reward: None, NaN, an exception, what the service serves (0.0, or
@@ -44,7 +48,8 @@ class GraderReward:
     Whose fault it is that a row has no reward decides what the framework gets. The model's, or the grader's
     own code's: `invalid`. A judge's or an outage: `failed`, which is never a zero unless you ask for it. The
     row's, such as a template that reads a key which the item does not have: an exception, since each reward
-    would be the same zero.
+    would be the same zero. That of the grader's own code is a warning at the first failure of each kind, and
+    an exception where it failed on each of the first 20 samples in the same way and `invalid` is "served".
 
     Example::
 
@@ -94,6 +99,7 @@ class GraderReward:
         self.keys: tuple[str, ...] = tuple(self._own.compiled.spec.parts())
         self.tally: dict[Status, int] = dict.fromkeys(STATUSES, 0)
         self._columns = Columns(self.name)
+        self._faults: CodeFaults = other._faults if other else CodeFaults()
 
     def __enter__(self) -> Self:
         return self
@@ -115,8 +121,7 @@ class GraderReward:
         if own.waits:
             return self.grade_all((row,))[0]
         outcome = own.compiled.grade_row_now(0, row, own.scope)
-        self.tally[status_of(outcome) if outcome.outcome.failures else "scored"] += 1
-        return outcome
+        return self._counted([outcome])[0]
 
     def grade_all(self, rows: Iterable[Any]) -> list[RowOutcome]:
         """Grade rows, several at once where they wait for judges or python; the outcomes are in their order.
@@ -156,7 +161,8 @@ class GraderReward:
         """What the framework gets for a row, by the policies `failed` and `invalid`.
 
         Raises:
-            NoReward: the row is at fault, or the policy is "raise".
+            NoReward: the row is at fault, or the policy is "raise"; or the policy is "served", and the
+                grader's code failed on each of the first samples in the same way.
         """
         blame = outcome.outcome.blame
         if blame is None:
@@ -167,9 +173,27 @@ class GraderReward:
                 f"{flag}: {details_line(text)}" for flag, text in outcome.flags.items()
             )
             raise NoReward(f"{self.name} has no reward for a row ({blame}). {details}", outcome)
+        value: float | None
         if policy == "served":
-            return outcome.outcome.served
-        return {"none": None, "nan": math.nan}.get(policy) if isinstance(policy, str) else policy
+            self._require_sense(outcome)
+            value = outcome.outcome.served
+        elif isinstance(policy, str):
+            value = {"none": None, "nan": math.nan}[policy]
+        else:
+            value = policy
+        if blame == "grader" and (news := self._faults.news(outcome)) is not None:
+            _log.warning(
+                "%s: a sample gets %s, since the grader's code failed: %s", self.name, value, news
+            )
+        return value
+
+    def _require_sense(self, outcome: RowOutcome) -> None:
+        if outcome.outcome.blame == "grader" and (why := self._faults.of_all()) is not None:
+            raise NoReward(
+                f"{self.name} has no reward: the grader's code failed on {why}. If the model's outputs are "
+                "behind it, and the grader is as it should be, `invalid=0.0` gives such samples 0.0.",
+                outcome,
+            )
 
     def reason(self, outcome: RowOutcome) -> str | None:
         """The details of a row's flags, for people; None if it has none."""
@@ -202,6 +226,7 @@ class GraderReward:
         self.tally["scored"] += len(outcomes) - len(unscored)
         for status in unscored:
             self.tally[status] += 1
+        self._faults.add(outcomes)
         return outcomes
 
     def _plain_rows(self, rows: Iterable[Any]) -> list[Any]:

@@ -45,6 +45,7 @@ from graders_engine.dataset.scoring.ending import (
 from graders_engine.dataset.scoring.score import score_file
 from graders_engine.errors import BudgetSpent, InvalidRequest, RunStopped
 from graders_engine.report.ended_run import EndedRun
+from graders_engine.report.formatting import spending_line
 from graders_engine.report.terminal.screen import Screen, screen_of
 from graders_engine.urls import Location
 
@@ -108,7 +109,11 @@ _PRINTED = (
 )
 @takes_cluster
 @click.option("--overwrite", is_flag=True, help="Start over even if --out holds results.")
-@click.option("--retry-failed", is_flag=True, help="At the end, retry the rows that failed.")
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="At the end, retry the rows that failed or have no verdict.",
+)
 @click.option(
     "--fail-under",
     metavar="X",
@@ -219,7 +224,7 @@ def command(
             if not options["retry_failed"]:  # which replaces results at the end
                 print_new()
 
-        with _way_on_told(printed=printed):
+        with _way_on_told(engine, printed=printed):
             try:
                 tally = score_file(
                     engine, given, out=place, inputs=files_read(), on_progress=on_results,
@@ -253,7 +258,7 @@ def command(
 
 
 @contextmanager
-def _way_on_told(*, printed: bool) -> Iterator[None]:
+def _way_on_told(engine: Engine, *, printed: bool) -> Iterator[None]:
     """Where a run within it ends early, say how to go on; results that are printed cannot be resumed."""
     try:
         yield
@@ -262,7 +267,8 @@ def _way_on_told(*, printed: bool) -> Iterator[None]:
         click.echo(f"\nInterrupted.{way_on}", err=True)
         sys.exit(error.code if isinstance(error, SystemExit) else INTERRUPTED)
     except RunStopped as error:
-        raise type(error)(error.reason, _PRINTED if printed else error.way_on) from None
+        ways = (_PRINTED if printed else error.way_on, spending_line(engine.spending()))
+        raise type(error)(error.reason, "\n".join(filter(None, ways))) from None
     except BudgetSpent as error:
         raise BudgetSpent(f"{error} {_NOT_RESUMED}" if printed else str(error)) from None
 

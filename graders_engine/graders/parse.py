@@ -40,7 +40,8 @@ def json_values(grader: Any) -> Any:
     """
     if isinstance(grader, PurePath):
         mistake = mistakes.invalid_type(ROOT, "an object", grader)
-        raise InvalidGrader([dataclasses.replace(mistake, hint=_PATHS)])
+        hint = _SOURCE if grader.suffix == ".py" else _PATHS
+        raise InvalidGrader([dataclasses.replace(mistake, hint=hint)])
     try:
         if isinstance(grader, (str, bytes)):
             return strict_json.decode_unique(grader)
@@ -55,6 +56,11 @@ _PATHS = (
     "The path of a file is not read here: pass what the file holds, as in "
     "`json.loads(Path('grader.json').read_text())`."
 )
+_SOURCE = (
+    'It is Python source, or the path of some: pass `{"type": "python", "source": '
+    "Path('grade.py').read_text()}`."
+)
+_IS_SOURCE = re.compile(r"^(?:async )?def grade\b|\A[^\n]*\.py\Z", re.MULTILINE)
 _YAML = (
     "It seems to be YAML, which the command line alone reads: pass a dict, such as "
     "`ruamel.yaml.YAML(typ='safe').load(text)`."
@@ -69,7 +75,8 @@ def _unreadable(grader: Any, reason: str) -> Mistake:
         return mistake
     if grader.lstrip()[:1] not in ("{", "[", '"'):
         hint = _YAML if _YAML_KEY.search(grader) else _PATHS
-        return dataclasses.replace(mistake, hint=hint)
+        is_source = _IS_SOURCE.search(grader)
+        return dataclasses.replace(mistake, hint=_SOURCE if is_source else hint)
     fault = json_fault(grader)
     if fault is None or may_hold_key(grader):
         return mistake

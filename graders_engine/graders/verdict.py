@@ -110,6 +110,21 @@ def read_verdict(
         raise JudgeUnparsable(str(error), usage) from None
 
 
+def has_verdict(reply: ModelReply, request: ModelRequest) -> bool:
+    """Whether a reply to a request of `schema` can be read, or refuses: only such a reply is worth keeping.
+
+    A verdict that may be quoted counts as one here: what the grader itself says is not known.
+    """
+    result = request.schema["properties"]["result"]
+    try:
+        read_verdict(reply, one_of(result["enum"]) if "enum" in result else number)
+    except JudgeRefused:
+        return True
+    except (JudgeCutOff, JudgeUnparsable):
+        return False
+    return True
+
+
 def number(value: Any) -> float:
     """A score_model's result.
 

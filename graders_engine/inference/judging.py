@@ -174,7 +174,7 @@ class StoreBackend:
                 if self._source.trains and str(error) == GPU_IS_TAKEN:
                     raise RunStopped(_ON_ITS_GPU.format(served.name)) from None
                 text = f"{served.name}: {error}"
-                raise BackendBusy(text, status=429, cause="unavailable") from None
+                raise BackendBusy(text, status=429, cause="busy") from None
             except ModelLost as error:
                 if attempt == _ATTEMPTS:
                     text = f"{served.name}: {error} ({_ATTEMPTS} tries)"

@@ -34,7 +34,7 @@ from graders_engine.models.base import (
     fingerprint,
 )
 from graders_engine.models.dialects.dialect import KeptReplies
-from graders_engine.models.policies import Coalesced, Policy
+from graders_engine.models.policies import Coalesced, IsUsable, Policy
 from graders_engine.models.sqlite_file import (
     POLL_S,
     WAIT_S,
@@ -51,7 +51,7 @@ VERSION = 1
 MAPPED_BYTES = 1 << 30
 """Bytes of the file that are read through a memory map."""
 SELECT = "SELECT reply FROM replies WHERE key = ?"
-INSERT = "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?)"
+INSERT = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?)"
 _ANOTHER = "Name another file with --cache, or use --no-cache."
 _LOCKED = object()
 """In place of a row: the file is locked."""
@@ -204,7 +204,7 @@ class ReplyStore:
             self._reader.execute("COMMIT")
 
     async def put(self, key: str, reply: ModelReply) -> None:
-        """Keep a reply; one that is there already stays.
+        """Keep a reply, in place of one that is there already.
 
         Raises:
             DataSetError: the file cannot be written.
@@ -296,18 +296,22 @@ class Cached(Policy):
     """Asks once for the same: a key is the hash of the request, the endpoint and the repeat.
 
     Refusals are kept as well: asking again would be paid again for the same. Failures are never kept, nor
-    verdicts that are empty or cut off: they come from a fault or a limit of the endpoint, which may be
-    mended. Of a sampling, every answer is kept.
+    answers that are empty, cut off or without a verdict: they come from a fault or a limit of the endpoint,
+    which may be mended; such a one that is there is not used. Of a sampling, every answer is kept.
 
     Args:
         backend: what it wraps.
         store: where replies are kept.
+        is_usable: whether a whole answer is worth keeping; None where each one is.
     """
 
-    def __init__(self, backend: ModelBackend, store: ReplyStore) -> None:
+    def __init__(
+        self, backend: ModelBackend, store: ReplyStore, is_usable: IsUsable | None = None
+    ) -> None:
+        keeping = _Keeping(backend, store, is_usable)
         # A reply is kept before it stops being shared: an equal request finds it in one of the two places.
-        super().__init__(Coalesced(_Keeping(backend, store)))
-        self._store = store
+        super().__init__(Coalesced(keeping))
+        self._store, self._is_worth_it = store, keeping.is_worth_it
         self._kept = KeptReplies()
 
     async def complete(self, request: ModelRequest) -> ModelReply:
@@ -318,7 +322,7 @@ class Cached(Policy):
             DataSetError: the file cannot be used.
         """
         reply = await self._store.get(fingerprint(request, self.signature))
-        if reply is None:
+        if reply is None or not self._is_worth_it(reply, request):
             reply = await self.backend.complete(request)
         self._kept.see(request.model, reply.left_out, kept=reply.kept)
         return reply
@@ -327,13 +331,19 @@ class Cached(Policy):
 class _Keeping(Policy):
     """Keeps each reply that is worth it."""
 
-    def __init__(self, backend: ModelBackend, store: ReplyStore) -> None:
+    def __init__(self, backend: ModelBackend, store: ReplyStore, usable: IsUsable | None) -> None:
         super().__init__(backend)
-        self._store = store
+        self._store, self._is_usable = store, usable
+
+    def is_worth_it(self, reply: ModelReply, request: ModelRequest) -> bool:
+        if reply.answer:
+            return True
+        if reply.finish == "length" or not (reply.text.strip() or reply.refusal is not None):
+            return False
+        return self._is_usable is None or self._is_usable(reply, request)
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         reply = await self.backend.complete(request)
-        verdict = reply.text.strip() or reply.refusal is not None
-        if reply.answer or (reply.finish != "length" and verdict):
+        if self.is_worth_it(reply, request):
             await self._store.put(fingerprint(request, self.signature), reply)
         return reply

@@ -212,9 +212,9 @@ def _says_spent(body: ErrorBody) -> bool:
 def _cause(status: int, *, spent: bool) -> Cause:
     if status in _REFUSED_STATUS or 300 <= status < 400 or spent:
         return "refused"
-    if status in _FORBIDDEN_STATUS:
-        return "forbidden"
-    return "unavailable" if status in RETRIED_STATUS else ""
+    if status in RETRIED_STATUS:
+        return "busy" if status in OVERLOADED_STATUS else "unavailable"
+    return "forbidden" if status in _FORBIDDEN_STATUS else ""
 
 
 def lacks_model(error: BackendFailure, model: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graders_engine.errors import InvalidRequest, UnavailableGrader
 from graders_engine.files import FilesInUse, sqlite_companions
+from graders_engine.language.spelling import names_settings
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.redaction import Secrets
 from graders_engine.models.retry import OnRetry, RetryPolicy
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from graders_engine.models.endpoint import Endpoint, EndpointSettings
     from graders_engine.models.local.judges import LocalJudges
     from graders_engine.models.local.source import LocalSource
-    from graders_engine.models.policies import Budget, Observer, Price
+    from graders_engine.models.policies import Budget, IsUsable, Observer, Price
     from graders_engine.models.recorded import Recorded, Transcript
 # What only engines with judges need is imported on first use, asyncio with it.
 
@@ -31,6 +32,7 @@ DEFAULT_CONCURRENCY = 64
 """Requests in flight at once to one endpoint."""
 
 
+@names_settings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
     """How judges are asked.
@@ -113,6 +115,7 @@ class JudgeRegistry:
         settings: how judges are asked.
         observer: called with each request to a judge and its reply.
         on_retry: called before each further attempt of a request.
+        is_usable: tells which replies are kept; by default, all that are whole.
 
     Attributes:
         secrets: the keys of all endpoints, which are masked in whatever any of them answers.
@@ -127,7 +130,9 @@ class JudgeRegistry:
         settings: JudgeSettings,
         observer: Observer | None = None,
         on_retry: OnRetry | None = None,
+        is_usable: IsUsable | None = None,
     ) -> None:
+        self._is_usable = is_usable
         if settings.repeats < 1:
             raise InvalidRequest(f"A judge is asked at least once, not {settings.repeats} times.")
         if settings.record and settings.replay:
@@ -137,11 +142,9 @@ class JudgeRegistry:
 
             check_endpoints(settings.endpoints)
         FilesInUse(settings.inputs()).write(settings.outputs())
-        self.settings = settings
-        self.repeats = settings.repeats
+        self.settings, self.repeats = settings, settings.repeats
         self.secrets = Secrets()
-        self._observer = observer
-        self._on_retry = on_retry
+        self._observer, self._on_retry = observer, on_retry
         self._config: Config | None = None
         self._limiters: dict[str, RateLimiter] = {}
         self._endpoints: dict[str, ModelBackend] = {}
@@ -232,12 +235,9 @@ class JudgeRegistry:
         if self._budget is None:
             self._budget = Budget(self.settings.max_cost, self.settings.max_tokens, self.prices())
         return build_backend(
-            backend,
-            budget=self._budget,
-            store=self._open_store(),
-            on_retry=self._on_retry,
-            **policies,
-        )
+            backend, budget=self._budget, store=self._open_store(), is_usable=self._is_usable,
+            on_retry=self._on_retry, **policies,
+        )  # fmt: skip
 
     def _find_endpoint(self, name: str, model: str) -> ModelBackend:
         if name not in self._endpoints:

@@ -21,6 +21,8 @@ Observer = Callable[[ModelRequest, ModelReply | Exception], None]
 
 A reply with `kept` cost nothing this time.
 """
+IsUsable = Callable[[ModelReply, ModelRequest], bool]
+"""Whether a whole reply to this request answers it, so that it is worth keeping."""
 
 
 class Policy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graders_engine.models.base import ModelBackend
-from graders_engine.models.policies import Budget, Budgeted, Coalesced, Limited, Retrying
+from graders_engine.models.policies import Budget, Budgeted, Coalesced, IsUsable, Limited, Retrying
 from graders_engine.models.rate_limiter import RateLimiter
 from graders_engine.models.retry import OnRetry, RetryPolicy
 
@@ -21,6 +21,7 @@ def build_backend(
     limiter: RateLimiter,
     budget: Budget,
     store: ReplyStore | None,
+    is_usable: IsUsable | None = None,
     target: str,
     on_retry: OnRetry | None,
 ) -> ModelBackend:
@@ -33,6 +34,7 @@ def build_backend(
         limiter: when the next one may go.
         budget: what may be spent.
         store: keeps replies; None keeps none.
+        is_usable: tells which replies are kept; None for all that are whole.
         target: the endpoint as retries name it.
         on_retry: called before each further attempt.
     """
@@ -43,4 +45,4 @@ def build_backend(
         return Coalesced(budgeted)
     from graders_engine.models.cache import Cached  # it is loaded already: there is a store
 
-    return Cached(budgeted, store)
+    return Cached(budgeted, store, is_usable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graders_engine.dataset.results.reasons import Reason, most_frequent
 from graders_engine.outcome import Blame, Flag, details_line
@@ -152,9 +152,21 @@ def parts_left_out(tally: Tally) -> Iterator[str]:
         yield f"{model} was asked {described(part)} for {rows}"
 
 
+COST_UNIT = " (in the unit of the prices)"
+"""What follows a cost where nothing beside it says what it is in; the prices' currency is not known here."""
+
+
 def format_cost(amount: float) -> str:
     """An amount in the currency of the prices, which is not known here."""
     return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"
+
+
+def spending_line(spending: Mapping[str, Any]) -> str:
+    """What the judges of a run that has no report took, of `Engine.spending`; empty for nothing."""
+    if not spending["tokens"]:
+        return ""
+    cost = f", cost {spending['cost']:,.4g}{COST_UNIT}" if spending["cost"] else ""
+    return f"The judges took {spending['tokens']:,} tokens{cost}."
 
 
 def format_seconds(seconds: float) -> str:

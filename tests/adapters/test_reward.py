@@ -74,6 +74,16 @@ def test_a_grader_that_cannot_be_used_is_refused_at_once(given: Any) -> None:
         GraderReward(given)
 
 
+def test_a_file_of_python_source_is_refused_with_how_it_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "g2.py"
+    path.write_text("def grade(sample, item):\n    return 0.5\n")
+    with pytest.raises(InvalidRequest, match=r"g2.py is Python source") as refused:
+        GraderReward(f"@{path}")
+    way = str(refused.value).partition("pass ")[2].removesuffix(".")
+    reward = GraderReward(eval(way, {"Path": Path}), sandbox="none")  # noqa: S307 - our own sentence
+    assert reward.value(reward.grade("x")) == 0.5
+
+
 def test_settings_beside_another_reward_are_refused(string_check: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="concurrency"):
         GraderReward(GraderReward(string_check), concurrency=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from click.testing import CliRunner, Result
 from graders_engine.cli.main import graders
 from tests.dataset.files import cats, results, write_rows
 from tests.environment import unmeasured
-from tests.judges.judge_server import error, judge_server, verdict
+from tests.judges.judge_server import USAGE, answer, error, judge_server, said, verdict
 from tests.judges.rows import SCORE, rows
 
+TOKENS = USAGE["total_tokens"]
 NOT_THERE: dict[str, Any] = {"item": {}, "model_sample": "cat0"}
 
 
@@ -119,7 +121,71 @@ def test_an_outage_counts_for_its_own_limit(tmp_path: Path, out: Path) -> None:
         server.answers(verdict(1.0))
         mended = score(SCORE, data, out, *more, "--max-failed", "0%", "--retry-failed")
         assert (mended.exit_code, "1 row failed" in mended.stdout) == (0, False)
-        assert "Already complete: only rows that had failed were retried (1)." in mended.stdout
+        assert "only rows that had failed or had no verdict were retried (1)." in mended.stdout
+
+
+def test_answers_without_a_verdict_are_asked_for_again_by_the_command_that_is_named(
+    tmp_path: Path, out: Path
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(30))
+    with judge_server() as server:
+        more = ["--base-url", server.url, "--cache", str(tmp_path / "replies.sqlite")]
+        server.script = lambda asked: answer(said("I like it."))
+        stopped = score(SCORE, data, out, *more)
+        assert "Mend what is wrong and run the command again" in stopped.stderr
+        kept = score(SCORE, data, out, *more, "--keep-going")
+        assert "30 rows have an answer of a judge without a verdict" in kept.stdout
+        assert "--retry-failed asks again for them" in kept.stdout
+        server.script = lambda asked: verdict(1.0)
+        mended = score(SCORE, data, out, *more, "--retry-failed")
+        assert (mended.exit_code, "without a verdict" in mended.stdout) == (0, False)
+        assert "had no verdict were retried (30)." in mended.stdout
+        assert [one["reward"] for one in results(out)] == [1.0] * 30
+
+
+PRICES = '[prices."judge-1"]\ninput = 1.0\noutput = 2.0\n'
+
+
+def test_what_a_run_cost_is_said_also_where_it_stopped_early(tmp_path: Path, out: Path) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(30))
+    config = tmp_path / "graders.toml"
+    config.write_text(PRICES)
+    more = ["--config", str(config), "--no-cache"]
+    with judge_server() as server:
+        more += ["--base-url", server.url]
+        server.script = lambda asked: answer(said("I like it."))
+        stopped = score(SCORE, data, out, *more)
+        said_so = re.search(r"The judges took ([\d,]+) tokens, cost (\S+) \(in the", stopped.stderr)
+        assert said_so
+        assert 20 * TOKENS <= int(said_so[1].replace(",", "")) <= 30 * TOKENS
+        server.script = lambda asked: verdict(1.0)
+        ended = score(SCORE, data, out, *more)
+    assert "(in the unit of the prices)" in ended.stdout
+
+
+def test_a_judge_that_gave_no_answer_is_not_said_to_have_answered(
+    tmp_path: Path, out: Path
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(3))
+    with judge_server() as server:
+        server.script = lambda asked: error(500, "x")
+        more = ["--base-url", server.url, "--judge-attempts", "1", "--no-cache", "--keep-going"]
+        ended = score(SCORE, data, out, *more)
+    assert "judge judge-1: judge-1, openai" in ended.stdout
+    assert "answered" not in ended.stdout
+
+
+def test_a_run_that_stopped_early_goes_through_when_the_judge_is_mended(
+    tmp_path: Path, out: Path
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(30))
+    with judge_server() as server:
+        more = ["--base-url", server.url, "--cache", str(tmp_path / "replies.sqlite")]
+        server.script = lambda asked: answer(said("I like it."))
+        assert score(SCORE, data, out, *more).exit_code == 1
+        server.script = lambda asked: verdict(1.0)
+        ended = score(SCORE, data, out, *more)
+        assert (ended.exit_code, "over 30 rows" in ended.stdout) == (0, True)
 
 
 def test_a_run_says_how_much_of_it_was_there(string_check: Any, tmp_path: Path, out: Path) -> None:

@@ -21,6 +21,9 @@ from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import Cause
 from tests.dataset.files import cats, results, timeless, write_rows
 from tests.dataset.judged import JUDGED, MULTI, NUMBERS, Judge, judging
+from tests.judges.judge_server import error, judge_server
+from tests.judges.rows import SCORE, rows
+from tests.judges.rows import judging as server_judges
 
 
 @pytest.fixture
@@ -146,20 +149,45 @@ def test_an_outage_that_is_over_in_time_is_none(judge: Judge, numbers: Path, out
     assert [one["line"] for one in results(out)] == list(range(1, 61))
 
 
-def test_rate_limits_and_server_errors_from_the_first_row_on_do_not_stop_a_run_that_recovers(
+def test_rate_limits_from_the_first_row_on_do_not_stop_a_run_that_recovers(
     judge: Judge, numbers: Path, out: Path
 ) -> None:
-    judge.fails = lambda number: "unavailable" if number < 2 * FAILED_ROWS else None
+    judge.fails = lambda number: "busy" if number < 2 * FAILED_ROWS else None
     with judging(judge) as engine:
         tally = score_file(engine, JUDGED, numbers, out)
     assert (tally.failed, tally.scored) == (40, 20)
 
 
-def test_server_errors_without_end_are_given_up(
+def test_server_errors_after_an_answer_do_not_stop_a_run_that_recovers(
+    judge: Judge, numbers: Path, out: Path
+) -> None:
+    judge.fails = lambda number: "unavailable" if 5 <= number < 35 else None
+    with judging(judge) as engine:
+        tally = score_file(engine, JUDGED, numbers, out)
+    assert (tally.failed, tally.scored) == (30, 30)
+
+
+@pytest.mark.parametrize("status", [500, 502])
+def test_an_endpoint_that_answers_the_first_rows_with_server_errors_alone_stops_the_run(
+    tmp_path: Path, out: Path, status: int
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", rows(300))
+    with judge_server() as server:
+        server.script = lambda asked: error(status, f"request {len(server.asked)} is lost")
+        with (
+            Engine(judges=server_judges(server.url), concurrency=8) as engine,
+            pytest.raises(RunStopped, match=rf"\d+ rows in a row failed, .*HTTP {status}"),
+        ):
+            score_file(engine, SCORE, data, out)
+        assert len(server.asked) < 2 * 2 * FAILED_ROWS
+    assert left_in(tmp_path) == set()
+
+
+def test_rate_limits_without_end_are_given_up(
     judge: Judge, numbers: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(early_stop, "BUSY_S", 0.0)
-    judge.fails = lambda number: "unavailable"
+    judge.fails = lambda number: "busy"
     with judging(judge) as engine, pytest.raises(RunStopped):
         score_file(engine, JUDGED, numbers, out)
     assert len(judge.asked) <= FAILED_ROWS + 4

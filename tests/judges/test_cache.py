@@ -78,14 +78,15 @@ def test_the_file_is_for_its_owner_only(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_what_the_judge_made_of_a_row_is_kept_but_no_outage_and_no_empty_or_cut_off_answer(
+def test_verdicts_and_refusals_are_kept_but_no_outage_and_no_answer_without_a_verdict(
     server: JudgeServer, path: Path
 ) -> None:
     kept = [
         judge.answer(judge.said(None, refusal="no")),
-        judge.answer(judge.said("prose")),
+        judge.verdict(0.5),
     ]
-    unfinished = [judge.answer(judge.said(text)) for text in (None, " ")]
+    unreadable = (None, " ", "prose", '{"score": 1}', '{"steps": [], "result": "high"}')
+    unfinished = [judge.answer(judge.said(text)) for text in unreadable]
     unfinished.append(judge.answer(judge.said("{", finish="length")))
     page = judge.http(200, b"<html>")
     not_kept = [*unfinished, judge.error(400, "no"), page, judge.hang_up]
@@ -94,9 +95,24 @@ def test_what_the_judge_made_of_a_row_is_kept_but_no_outage_and_no_empty_or_cut_
         server.answers(reply)
         for _ in range(2):
             with Engine(judges=judging(server.url, cache=path)) as engine:
-                assert engine.run(SCORE, model_sample=f"row {number}").flags
+                graded = engine.run(SCORE, model_sample=f"row {number}")
+                assert (graded.reward == 0.5) is (number == 1)
         tries = 3 if reply in (page, judge.hang_up) else 1
         assert len(server.asked) == (1 if reply in kept else 2 * tries)
+
+
+def test_an_answer_without_a_verdict_that_is_in_the_cache_is_asked_for_again_and_replaced(
+    server: JudgeServer, path: Path
+) -> None:
+    server.script = lambda asked: judge.verdict(0.5)
+    grade(server.url, path)
+    with sqlite3.connect(path) as file:  # as earlier versions kept it
+        file.execute("UPDATE replies SET reply = ?", (b'{"text": "prose", "model": "m"}',))
+    server.asked.clear()
+    assert [graded.reward for graded in grade(server.url, path)] == [0.5] * 20
+    assert len(server.asked) == 20
+    assert [graded.reward for graded in grade(server.url, path)] == [0.5] * 20
+    assert len(server.asked) == 20
 
 
 REQUEST = ModelRequest(

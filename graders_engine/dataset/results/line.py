@@ -31,6 +31,8 @@ MAX_SUB_REWARDS = 1000
 """Different keys of sub-rewards in a file; each takes memory for all rows, however few have it."""
 _BEGINNING = b'{"line":'
 """Of every line of a results file."""
+_NO_VERDICT = (Flag.MODEL_PARSE, Flag.MODEL_EXCEEDED_MAX_TOKENS, Flag.ENDPOINT_INTERNAL)
+"""An answer that cannot be read; another one may be. A refusal is kept, and would be the same again."""
 MAX_LINE_BYTES = 64 << 20
 """A longer line is not a result."""
 
@@ -105,6 +107,12 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
                 "graders-engine wrote it. Score the data again."
             )
         return self.served if self.blame in SERVED else None
+
+    @property
+    def retried(self) -> bool:
+        """Whether a retry may change it: it failed, or a judge's answer had no verdict."""
+        no_verdict = self.blame == "judge" and any(flag in self.flags for flag in _NO_VERDICT)
+        return self.status == "failed" or no_verdict
 
     @property
     def hosted(self) -> float | None:

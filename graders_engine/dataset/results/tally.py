@@ -35,7 +35,7 @@ class Tally:
 
     Attributes:
         scored: rows with a reward and no failure.
-        invalid: rows without a reward that no retry would change.
+        invalid: rows without a reward, and not because of an outage.
         failed: rows without a reward for which the infrastructure is to blame.
         blames: the invalid and failed rows, by who is to blame.
         reward_sum: over the scored rows.
@@ -52,11 +52,12 @@ class Tally:
         reasons: why rows cannot be graded, by the words without ids and numbers.
         without_output: the failed rows that have an error in place of an output: no retry helps them.
         first_without_output: the reason of the first of them.
+        no_verdict: the invalid rows for which a judge's answer had no verdict: a retry may help them.
         clamped: the rows in which a judge's number was outside the grader's range, by the grader's key.
         left_out: the rows for which a judge was not sent a part of the request, by model and part.
         grouped: whether a row is one of the samples of a prompt.
         earlier: rows that had their results before this run.
-        retried: rows that failed, and were graded once more at the end.
+        retried: rows that failed, or had no verdict, and were graded once more at the end.
     """
 
     rows: int = 0
@@ -78,6 +79,7 @@ class Tally:
     reasons: dict[str, Reason] = field(default_factory=dict)
     without_output: int = 0
     first_without_output: str = ""
+    no_verdict: int = 0
     clamped: dict[str, int] = field(default_factory=dict)
     left_out: dict[tuple[str, str], int] = field(default_factory=dict)
     grouped: bool = False
@@ -156,6 +158,7 @@ class Tally:
         if blame == "row" and details:
             self._add_reason(_VARYING.sub("…", details), Reason(1, details, result.name))
         self.invalid += 1
+        self.no_verdict += result.retried
         if counted is None:
             hosted = result.hosted
             self.others_sum += hosted or 0.0
@@ -201,6 +204,7 @@ class Tally:
         self.others_sum += later.others_sum
         self.outside += later.outside
         self.grouped |= later.grouped
+        self.no_verdict += later.no_verdict
         self.without_output += later.without_output
         self.first_without_output = self.first_without_output or later.first_without_output
         for kind, reason in later.reasons.items():

@@ -26,7 +26,8 @@ FAILED_ROWS = 20
 OUTAGE_S = 30.0
 """An endpoint that answered before is given this long to come back."""
 BUSY_S = 120.0
-"""An endpoint that answers, but with 429 or 5xx, is given this long from its first failed row on."""
+"""An endpoint that answers, but with 429 or 503, is given this long from its first failed row on; with
+another error of a server, if it gave an answer before."""
 LAST_ANSWERS_S = 10.0
 """When a run is stopped, the rows before the first one that failed are given this long to be answered."""
 _NOT_ASKED: frozenset[Cause] = frozenset(("refused", "forbidden", "unreachable"))
@@ -68,7 +69,7 @@ class _Streak:
         if cause == "refused" or (cause == "forbidden" and not self.worked_before):
             return self.rows >= REFUSED_ROWS
         patience_s = OUTAGE_S if self.worked_before else 0.0
-        if cause == "unavailable":
+        if cause == "busy" or (cause == "unavailable" and self.worked_before):
             patience_s = BUSY_S
         return self.rows >= FAILED_ROWS and now - self.first_at >= patience_s
 

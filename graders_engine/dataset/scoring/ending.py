@@ -72,7 +72,7 @@ def what_was_there(tally: Tally) -> str:
     if tally.earlier < tally.rows:
         return f"{tally.earlier:,} rows had been graded before; {tally.rows - tally.earlier:,} were left."
     graded = (
-        f"only rows that had failed were retried ({tally.retried:,})"
+        f"only rows that had failed or had no verdict were retried ({tally.retried:,})"
         if tally.retried
         else "nothing was graded"
     )
@@ -90,12 +90,18 @@ def why_unscored(tally: Tally) -> str:
 
 
 def how_to_retry(tally: Tally) -> str:
-    """What to do about failed rows; empty without any."""
+    """What to do about rows that failed or have no verdict; empty without any."""
     sentences = []
     if outages := tally.failed - tally.without_output:
         failed = "1 row" if outages == 1 else f"{outages:,} rows"
         sentences.append(
             f"{failed} failed by an outage: the same command with --retry-failed retries them."
+        )
+    if count := tally.no_verdict:
+        rows, it = ("1 row has", "it") if count == 1 else (f"{count:,} rows have", "them")
+        sentences.append(
+            f"{rows} an answer of a judge without a verdict: when the judge is mended, the same command with "
+            f"--retry-failed asks again for {it}."
         )
     if count := tally.without_output:
         have = "1 row has" if count == 1 else f"{count:,} rows have"

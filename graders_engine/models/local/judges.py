@@ -89,7 +89,7 @@ class LocalJudges:
         except UnavailableGrader as error:
             raise RunStopped(str(error)) from None
         except GradersError as error:  # of the store
-            raise BackendFailure(f"{model}: {error}", cause="unavailable") from error
+            raise BackendFailure(f"{model}: {error}", cause="busy") from error
         if found is None:
             raise RunStopped(f"{is_not_here(model)} Before, it could.")
         return found

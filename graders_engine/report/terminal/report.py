@@ -11,6 +11,7 @@ from graders_engine.dataset.results.meta import SHARED_ROWS, places_of, shares_r
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.report.formatting import (
     BLAME_MEANINGS,
+    COST_UNIT,
     MAX_REASON,
     OF_SCORED,
     STATUS_MEANINGS,
@@ -156,7 +157,7 @@ def _settings(settings: Mapping[str, Any], version: str, tally: Tally) -> Iterat
     if places := places_of(settings):
         yield f"  graded on {places}"
     for model, signature in settings.get("judges", {}).items():
-        yield f"  {model} answered by {signature}"
+        yield f"  judge {model}: {signature}"
     yield from (f"  {one_line(sentence, MAX_REASON)}" for sentence in parts_left_out(tally))
 
 
@@ -300,7 +301,7 @@ def _judges(numbers: Numbers) -> Iterator[str]:
         yield Heading("judges")
     for spent in numbers.spending:
         usage = spent.usage
-        cost = "" if spent.cost is None else f", cost {spent.cost:,.4g}"
+        cost = "" if spent.cost is None else f", cost {spent.cost:,.4g}{COST_UNIT}"
         yield f"  {spent.model}  {usage.prompt_tokens:,} prompt tokens ({usage.cached_tokens:,} cached)"
         yield f"  {'':<{len(spent.model)}}  {usage.completion_tokens:,} completion tokens{cost}"
     if saved:
