@@ -276,7 +276,7 @@ def test_a_parts_difference_over_fewer_rows_than_its_means_says_so(tmp_path: Pat
     fewer = run(tmp_path / "b.jsonl", [1.0, 1.0, 0.5, None])
     shown = graders("compare", every, fewer).stdout
     assert "  part  0.5000 (4)  0.8333 (3)  +0.1667 (3)  " in shown
-    said = "the difference is over the rows that have a value in both runs, not of the two means"
+    said = "the difference is over the rows that count in both runs, not of the two means"
     assert said in shown
     assert said not in graders("compare", every, every).stdout
 

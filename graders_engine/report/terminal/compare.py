@@ -230,7 +230,7 @@ def _sub_rewards(comparison: Comparison, columns: int, unit: str) -> Iterator[st
     differ = prompts or any(map(_counts_differ, comparison.sub_rewards.values()))
     if differ:
         pairs = "prompts" if prompts else unit
-        yield f"  the difference is over the {pairs} that have a value in both runs, not of the two means"
+        yield f"  the difference is over the {pairs} that count in both runs, not of the two means"
     keys = [one_line(key, _MAX_NAME) for key in comparison.sub_rewards]
     names = dict(zip(comparison.sub_rewards, short_names(keys, columns // 3), strict=True))
     width = max(map(columns_of, names.values()))
