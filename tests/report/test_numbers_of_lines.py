@@ -204,5 +204,8 @@ def check_texts(reported: dict[str, Any], *texts: str) -> None:
             shares = [line for line in text.splitlines() if line.startswith(f"  {blame} ")]
             if blame != "infrastructure":
                 assert bool(shares) == bool(count)
-            much = re.search(rf" ha(s|ve) no reward because of the {blame}", text) is not None
+            much = (
+                re.search(rf" ha(s|ve) no (reward|complete grade) because of the {blame}", text)
+                is not None
+            )
             assert much == (count > (0.5 if blame == "sample" else 0.05) * reported["rows"])
