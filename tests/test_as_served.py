@@ -242,7 +242,7 @@ def test_rows_without_a_value_are_all_graded_and_told_of_before_the_mean(folder:
     assert done.returncode == 1
     first, second, *_ = done.stdout.splitlines()
     assert first.startswith(
-        "100.0 % of 3,000 rows have no reward because of the grader: its code, formula or template"
+        "100.0 % of 3,000 rows have no complete grade because of the grader: its code, formula or template"
     )
     assert second.startswith("mean reward  0.0000  over 3,000 rows")
     assert "invalid_variable_error  3,000" in done.stdout

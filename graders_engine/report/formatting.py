@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from graders_engine.dataset.results.reasons import Reason, most_frequent
-from graders_engine.outcome import Blame, Flag, details_line
+from graders_engine.outcome import SERVED, Blame, Flag, details_line
 from graders_engine.report.visible import one_line
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
@@ -21,13 +21,19 @@ STATUS_MEANINGS = {
 }
 """Each status of a row and what it means, in the order in which reports list them."""
 BLAME_MEANINGS: dict[Blame, str] = {
-    "sample": "the model's output is not JSON, or lacks what a template names; counts as served",
-    "grader": "its code, formula or template gives no value, or a limit is passed; counts as served",
+    "sample": "the model's output is not JSON, or lacks what a template names; "
+    "what fails counts as 0 or invalid_grade",
+    "grader": "its code, formula or template gives no value, or a limit is passed; "
+    "what fails counts as 0 or invalid_grade",
     "row": "its item lacks what a template names, or it or its output cannot be read; in no mean",
     "judge": "it refused, was cut off, or gave no verdict; in no mean",
     "infrastructure": "an outage, or an error in place of an output; in no mean",
 }
-"""Who can be to blame, and what that means for the row."""
+"""Who can be to blame, and what that means for the row.
+
+Where a part of a multi fails, the part is 0 in the formula; the whole counts as its `invalid_grade` if it has
+one.
+"""
 _FLAG_MEANINGS: dict[str, str] = {
     Flag.UNRESPONSIVE_REWARD: "the output is empty",
     Flag.TRUNCATED_OBSERVATION: "the output was cut off",
@@ -97,14 +103,16 @@ def much_blamed(
     *,
     grouped: bool = False,
     reasons: Mapping[str, Reason] = MappingProxyType({}),
+    outside: int = 0,
 ) -> Iterator[str]:
     """What must be known before a mean is read: a sentence on each blame that takes too many rewards.
 
     Args:
-        blames: how many rows have no reward because of what.
+        blames: how many rows are not scored because of what.
         rows: how many rows there are.
         grouped: whether they are samples of rows.
         reasons: why rows cannot be read; one that most of those to blame have is said itself.
+        outside: how many of them stand for outputs without a row.
     """
     common = next(iter(most_frequent(reasons, 1)), None)
     for blame, count in blames.items():
@@ -113,9 +121,23 @@ def much_blamed(
             meaning = BLAME_MEANINGS[blame]
             if blame == "row" and common and 2 * common.rows > count:
                 meaning = f"{one_line(common.described.rstrip('.'), MAX_REASON)}; in no mean"
-            all_rows = format_rows(rows, grouped=grouped)
+            all_rows = format_rows(rows - outside, grouped=grouped)
+            all_rows += " and the outputs without a row" if outside else ""
             have = "has" if rows == 1 else "have"
-            yield f"{share} of {all_rows} {have} no reward because of the {blame}: {meaning}"
+            # What is served may be a multi's number, without the part that failed.
+            what = "complete grade" if blame in SERVED else "reward"
+            yield f"{share} of {all_rows} {have} no {what} because of the {blame}: {meaning}"
+
+
+def much_blamed_in(tally: Tally) -> Iterator[str]:
+    """As `much_blamed`, of a run that is tallied."""
+    yield from much_blamed(
+        tally.blames,
+        tally.rows,
+        grouped=tally.grouped,
+        reasons=tally.reasons,
+        outside=tally.outside,
+    )
 
 
 def flag_reason(flag: str, details: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ DATED = re.compile(r"-\d{4}(-?\d{2}-?\d{2})?")
 
 @dataclass(frozen=True, slots=True)
 class SubReward:
-    """A part of a multi grader, over all rows in which it has a value."""
+    """A part of a multi grader, over all rows that count in it (`ResultLine.counted_parts`)."""
 
     key: str
     mean: Estimate
@@ -139,7 +140,8 @@ class Numbers:
         bars: the same with fewer bins, for a terminal.
         sub_rewards: the parts of a multi grader, at most `PARTS`.
         correlations: by row of the matrix: the reward and the parts, each with each; empty if the grader
-            is not a multi. Each is over the rows in which both have a value.
+            is not a multi. Each is over the rows in which both have a value: one malformed output, which
+            counts as 0 in all parts, would look like agreement.
         groups: the prompts; None if no row is one of several samples.
         spending: tokens and cost by model.
     """
@@ -206,7 +208,7 @@ def numbers_of(
         _pass_rate(rewards, groups, passing),
         histogram(counts, BINS),
         histogram(counts, BARS),
-        tuple(_sub_rewards(columns, all_groups, allowed.parts)),
+        tuple(_sub_rewards(_counted(columns, digest.served_parts), all_groups, allowed.parts)),
         _correlations(all_rewards, columns),
         _groups(
             rewards,
@@ -243,10 +245,22 @@ def _padded(column: Any, length: int) -> Floats:
     return padded
 
 
-def _sub_rewards(
-    columns: Mapping[str, Floats], groups: Ints | None, allowed: Mapping[str, Interval]
-) -> Iterator[SubReward]:
+def _counted(
+    columns: Mapping[str, Floats], served: Mapping[str, array[int]]
+) -> Iterator[tuple[str, Floats]]:
+    """What counts of each part, of the first parts."""
     for key, column in list(columns.items())[:PARTS]:
+        counted = column
+        if key in served:
+            counted = column.copy()
+            counted[np.frombuffer(served[key], dtype=np.int64)] = 0.0
+        yield key, counted
+
+
+def _sub_rewards(
+    columns: Iterable[tuple[str, Floats]], groups: Ints | None, allowed: Mapping[str, Interval]
+) -> Iterator[SubReward]:
+    for key, column in columns:
         present = ~np.isnan(column)
         values = column[present]
         mean = estimate(values, None if groups is None else groups[present], allowed.get(key))

@@ -33,7 +33,8 @@ def tally_json(
     grader, at what is served; `scored_mean`: over the scored rows alone; `hosted_mean`: over all but the
     failed rows, as the hosted service would print it. Each is an object with `value` and `rows`, or null
     without rows. `pass_rate`: as `mean`, with an interval and `passing`, or null. `sub_rewards`: by key, the
-    mean over the rows in which the part has a value. `histogram`: a list of bars with `low`, `high` and
+    mean over the rows that count in it, as in `mean`: a part that fails by the sample or the grader counts
+    as 0. `histogram`: a list of bars with `low`, `high` and
     `rows`, over the rows of `mean`; a bar with `low` equal to `high` stands for one value; each other has
     its upper end only if it is the last. `flags`: by flag, the number of `rows`, the name of the `first`
     (LINE, or LINE#SAMPLE), and its `details`. `clamped`: by the grader's key ("" for a single grader), the

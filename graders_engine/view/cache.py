@@ -29,7 +29,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from graders_engine.home import user_folder
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the files of the cache change; those of another layout are made again."""
 MAX_BYTES = 4 << 30
 """The cache's size, beyond which the folders go that were not used for longest."""

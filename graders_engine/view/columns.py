@@ -83,6 +83,10 @@ class ViewColumns(RunColumns):
         self._sub_rewards = {
             key: self._mapped(f"sub-{number}", np.float64) for number, key in enumerate(self._names)
         }
+        self._counted_parts = {
+            key: self._mapped(f"counted-{number}", np.float64)
+            for number, key in enumerate(self._names)
+        }
         self.sets = [tuple(names) for names in known["flag_sets"]]
         self.lengths: Floats | None = None
         found = known["histogram"]
@@ -107,6 +111,11 @@ class ViewColumns(RunColumns):
     def sub_rewards(self, key: str) -> Floats:
         """The sub-rewards of one key, of each row; NaN for rows without one."""
         found: Floats | None = self._sub_rewards.get(key)
+        return np.full(self._rows, np.nan) if found is None else found
+
+    def counted_parts(self, key: str) -> Floats:
+        """What counts of the part with one key, of each row; NaN for rows that are not in its mean."""
+        found: Floats | None = self._counted_parts.get(key)
         return np.full(self._rows, np.nan) if found is None else found
 
     def known_lengths(self) -> Floats:

@@ -52,7 +52,7 @@ class Bar(NamedTuple):
 
 
 class SubMean(NamedTuple):
-    """The mean of a sub-reward over the rows that have it."""
+    """The mean of a sub-reward over the rows that count in it (`ResultLine.counted_parts`)."""
 
     value: float
     rows: int
@@ -129,7 +129,7 @@ def summarise(columns: ViewColumns, mask: Mask | None = None) -> Summary:
         {
             key: mean
             for key in columns.keys[:PARTS]
-            if (mean := _sub_mean(columns.sub_rewards(key)[rows], codes)) is not None
+            if (mean := _sub_mean(columns.counted_parts(key)[rows], codes)) is not None
         },
     )
 

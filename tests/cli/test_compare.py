@@ -264,6 +264,23 @@ def test_sub_rewards_say_which_part_moved(tmp_path: Path) -> None:
     assert "  date   0.5263 (19)  0.2632 (19)  -0.2632  -0." in ended.stdout
 
 
+def test_a_parts_difference_over_fewer_rows_than_its_means_says_so(tmp_path: Path) -> None:
+    def run(path: Path, values: list[float | None]) -> Path:
+        lines = (
+            ResultLine(n, 0.5, "scored", {"part": value}, {}, 0.0)
+            for n, value in enumerate(values, 1)
+        )
+        return write_results(path, lines)
+
+    every = run(tmp_path / "a.jsonl", [1.0, 0.5, 0.5, 0.0])
+    fewer = run(tmp_path / "b.jsonl", [1.0, 1.0, 0.5, None])
+    shown = graders("compare", every, fewer).stdout
+    assert "  part  0.5000 (4)  0.8333 (3)  +0.1667 (3)  " in shown
+    said = "the difference is over the rows that count in both runs, not of the two means"
+    assert said in shown
+    assert said not in graders("compare", every, every).stdout
+
+
 def test_other_outputs_of_the_same_rows_are_compared(tmp_path: Path) -> None:
     here = run_of(tmp_path / "a.jsonl", [0.5, 1.0])
     outputs = {**DATA, "path": "z", "outputs": {"head": "1"}}

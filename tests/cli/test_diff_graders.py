@@ -38,6 +38,22 @@ def test_rows_that_are_too_few_for_any_difference_are_said_to_be(tmp_path: Path)
     assert "so few rows have no 80 % chance to detect even the largest difference" in ended.stdout
 
 
+def test_rows_that_all_change_alike_have_no_interval_and_are_not_called_few(
+    rows: Path, tmp_path: Path
+) -> None:
+    def grader(reward: float) -> str:
+        source = f"def grade(sample, item):\n    return {reward}\n"
+        return json.dumps({"type": "python", "name": "constant", "source": source})
+
+    ended = graders("diff-graders", grader(0.9), grader(0.4), "--data", rows)
+    assert "difference  -0.5000  95 % interval unknown\n" in ended.stdout
+    assert "over 40 rows that count in both means: B is lower" in ended.stdout
+    assert "every row changed by the same amount: without a spread there is no interval" in (
+        ended.stdout
+    )
+    assert "so few" not in ended.stdout
+
+
 def test_graders_in_files_of_one_name_are_told_apart_by_their_folders(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from graders_engine import Engine
+from graders_engine.cli import main as cli
 from graders_engine.dataset.rows.read import open_data
 from graders_engine.errors import InvalidRequest
 from tests.dataset.files import graded_with_outputs, write_rows
@@ -142,15 +145,36 @@ def test_a_line_that_is_there_twice_is_one_sample(join_on: str | None, tmp_path:
 
 @pytest.mark.parametrize("join_on", [None, "key=custom_id"])
 def test_of_two_lines_with_one_id_none_is_preferred(join_on: str | None, tmp_path: Path) -> None:
+    """Without a key that is named nothing says that both are samples; with one they are."""
     rows = [{**ROWS[0], "key": "r1"}]
     failed = line("r1", "", response=None, error={"message": "expired"})
     outputs = [failed, line("r1", "1"), line("r1", "1"), failed]
     assert graded(tmp_path, rows, outputs, join_on=join_on) == [("scored", 1.0, "")]
-    ((status, _, reason),) = graded(
-        tmp_path, rows, [line("r1", "1"), line("r1", "2")], join_on=join_on
-    )
+    found = graded(tmp_path, rows, [line("r1", "1"), line("r1", "2")], join_on=join_on)
+    if join_on:
+        assert [reward for _, reward, _ in found] == [1.0, 0.0]
+        return
+    ((status, _, reason),) = found
     assert status == "invalid"
-    assert "Several different outputs have the `custom_id` of this row" in reason
+    assert reason.endswith("If they are samples of one prompt, pass --join-on custom_id.")
+
+
+def test_a_wrong_key_for_lines_of_a_batch_is_told_the_right_one(tmp_path: Path) -> None:
+    rows = [{"id": "r1", "label": "1"}]
+    found = graded(tmp_path, rows, [line("r1", "1")], join_on="id")
+    assert "No output has the id 'r1'" in found[0][2]
+    assert "pass --join-on id=custom_id." in found[0][2]
+
+
+def test_an_output_without_a_row_is_not_counted_as_a_row_in_the_warning(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", ROWS[:2])
+    outputs = write_rows(tmp_path / "outputs.jsonl", [line(f"r{n}", str(n)) for n in (1, 2, 3)])
+    said = CliRunner().invoke(
+        cli.graders,
+        ["score", "--grader", json.dumps(CHECK), "--data", str(rows), "--outputs", str(outputs),
+         "--out", str(tmp_path / "out.jsonl")],
+    ).stdout  # fmt: skip
+    assert said.startswith("33.3 % of 2 rows and the outputs without a row have no reward because")
 
 
 def test_ids_that_both_files_have_in_another_order_are_not_joined_by_position(

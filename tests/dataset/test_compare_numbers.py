@@ -37,6 +37,8 @@ def results(draw: st.DrawFn, line: int, sample: int, group: str | None) -> Line:
     }
     if blame is not None:
         found |= {"status": "failed" if blame == "infrastructure" else "invalid", "blame": blame}
+        if draw(st.booleans()):
+            found["blames"] = draw(st.dictionaries(st.sampled_from(KEYS), st.sampled_from(BLAMES)))
         if blame != "infrastructure":
             found["served"] = draw(st.just(0.0) | rewards)
     if sample:
@@ -63,6 +65,15 @@ def counted(result: Line) -> float | None:
     if result["status"] == "scored":
         return float(result["reward"])
     return float(result["served"]) if result["blame"] in ("sample", "grader") else None
+
+
+def counted_part(result: Line, key: str) -> float | None:
+    """What training would see of the model in one part: a fault of the model or the grader is a 0."""
+    value: float | None = result["sub_rewards"].get(key)
+    if value is not None or key not in result["sub_rewards"] or result["status"] == "scored":
+        return value
+    blame = result.get("blames", {}).get(key, result["blame"])
+    return 0.0 if blame in ("sample", "grader") else None
 
 
 def scored(result: Line) -> float | None:
@@ -175,8 +186,8 @@ def test_every_number_of_a_comparison_is_the_obvious_one(
         key for line in (*before, *after) for key in line["sub_rewards"]
     }
     for key, part in shown["sub_rewards"].items():
-        check_mean(part["before"], [line["sub_rewards"].get(key) for line in before])
-        check_mean(part["after"], [line["sub_rewards"].get(key) for line in after])
-        values = [(old["sub_rewards"].get(key), new["sub_rewards"].get(key)) for old, new in pairs]
+        check_mean(part["before"], [counted_part(line, key) for line in before])
+        check_mean(part["after"], [counted_part(line, key) for line in after])
+        values = [(counted_part(old, key), counted_part(new, key)) for old, new in pairs]
         changes = [new - old for old, new in values if old is not None and new is not None]
         check_mean(part["difference"], changes)

@@ -128,3 +128,27 @@ def test_scores_find_their_criterion_by_id_where_two_have_one_name(tmp_path: Pat
     made = import_evals([write(tmp_path / "export.jsonl", lines(objects))], tmp_path / "evals")
     (row,) = rows(made.evals[0].runs[0].path)
     assert row["hosted"] == {"Sound": 0.75, "Sound_2": 0.25}
+
+
+def test_an_import_says_what_a_mean_of_all_graders_is_worth(tmp_path: Path) -> None:
+    judge = {
+        "type": "score_model", "name": "Polite", "model": "m", "range": [1, 5],
+        "input": [{"role": "user", "content": "{{sample.output_text}}"}],
+    }  # fmt: skip
+    arguments = ["--out", str(tmp_path / "evals")]
+    made = graders("import", "evals", str(export(tmp_path, SOUND, judge)), *arguments)
+    assert "news/grader-Polite.json gives 1 to 5: a mean of numbers on different" in made.stdout
+    assert "no row can have a value here" not in made.stdout
+    made = graders("import", "evals", str(export(tmp_path, SOUND, UNCLOSED)), *arguments)
+    assert "on different scales" not in made.stdout
+    assert "no row can have a value here" not in made.stdout
+    made = graders("import", "evals", str(export(tmp_path, SOUND, FAULTY)), *arguments)
+    assert "news/grader-Lower.json: no row can have a value here" in made.stdout
+    (command,) = re.findall(r"^    graders (.*)$", made.stdout, re.MULTILINE)
+    scored = graders(*shlex.split(command))
+    assert scored.returncode == 1
+    assert "100.0 % of 2 rows have no complete grade because of the grader" in scored.stdout
+    assert "mean reward  0.2500  over 2 rows" in scored.stdout
+    assert "Nothing was scored: no row has a complete grade, 2 by the grader; in the mean" in (
+        scored.stderr
+    )

@@ -39,6 +39,8 @@ def result_lines(draw: st.DrawFn, line: int, sample: int, group: str | None) -> 
     rest: dict[str, Any] = {"sample": sample, "group": group}
     if blame is None:
         return ResultLine(line, draw(REWARDS), "scored", draw(PARTS), flags, 0.5, **rest)
+    blames = st.dictionaries(st.sampled_from(["a", "b"]), st.sampled_from(BLAMES), max_size=2)
+    rest["blames"] = draw(blames)
     if blame == "infrastructure":
         return ResultLine(line, None, "failed", draw(PARTS), flags, 0.5, blame, **rest)
     served = draw(REWARDS)
@@ -64,6 +66,13 @@ def seen(lines: Sequence[ResultLine]) -> Iterator[tuple[ResultLine, float]]:
             yield line, line.reward
         elif line.blame in ("sample", "grader") and line.served is not None:
             yield line, line.served
+
+
+def part_seen(line: ResultLine, key: str) -> float | None:
+    """What training would see of the model in one part: of a fault of the model or the grader, a 0."""
+    if key not in line.sub_rewards or line.sub_rewards[key] is not None:
+        return line.sub_rewards.get(key)
+    return 0.0 if line.blames.get(key, line.blame) in ("sample", "grader") else None
 
 
 def mean(values: Sequence[float]) -> dict[str, Any] | None:
@@ -98,7 +107,7 @@ def check_common(found: dict[str, Any], lines: Sequence[ResultLine]) -> None:
     assert found["hosted_mean"] == mean([value for value in hosted if value is not None])
     assert within(found["pass_rate"], mean([value >= PASSING - 1e-9 for value in values]))
     for key in "ab":
-        parts = [value for line in lines if (value := line.sub_rewards.get(key)) is not None]
+        parts = [value for line in lines if (value := part_seen(line, key)) is not None]
         assert within(found["sub_rewards"].get(key), mean(parts))
     assert sum(bar["rows"] for bar in found["histogram"]) == len(values)
     bars = found["histogram"]
@@ -195,5 +204,8 @@ def check_texts(reported: dict[str, Any], *texts: str) -> None:
             shares = [line for line in text.splitlines() if line.startswith(f"  {blame} ")]
             if blame != "infrastructure":
                 assert bool(shares) == bool(count)
-            much = re.search(rf" ha(s|ve) no reward because of the {blame}", text) is not None
+            much = (
+                re.search(rf" ha(s|ve) no (reward|complete grade) because of the {blame}", text)
+                is not None
+            )
             assert much == (count > (0.5 if blame == "sample" else 0.05) * reported["rows"])

@@ -67,4 +67,4 @@ def test_counts_have_one_unit_everywhere(unit_and_text: tuple[str, str]) -> None
 
 def test_what_is_said_before_the_mean_has_that_unit(unit_and_text: tuple[str, str]) -> None:
     unit, text = unit_and_text
-    assert text.count(f"of 4 {unit} have no reward because of the grader") >= 4
+    assert text.count(f"of 4 {unit} have no complete grade because of the grader") >= 4

@@ -42,7 +42,8 @@ class Columns:
         counted: what counts in the mean (`ResultLine.counted`); NaN for rows in no mean.
         hosted: as of `ResultLine`; NaN for None.
         standings: indexes into `STANDINGS`.
-        sub_rewards: by key; NaN for rows without one. The column ends at the last row with the key.
+        counted_parts: by key of a part, what counts in its mean (`ResultLine.counted_parts`); NaN for rows
+            in which nothing does. The column ends at the last row with the key.
         ends: the offset in the file of each row's end.
         group_numbers: by name of a group, the number that is inverted in `groups`.
     """
@@ -54,7 +55,7 @@ class Columns:
     counted: array[float] = field(default_factory=lambda: array("d"))
     hosted: array[float] = field(default_factory=lambda: array("d"))
     standings: array[int] = field(default_factory=lambda: array("b"))
-    sub_rewards: dict[str, array[float]] = field(default_factory=dict)
+    counted_parts: dict[str, array[float]] = field(default_factory=dict)
     ends: array[int] = field(default_factory=lambda: array("q"))
     group_numbers: dict[str, int] = field(default_factory=dict)
 
@@ -75,8 +76,8 @@ class Columns:
         blame = "infrastructure" if result.status == "failed" else result.blame
         self.standings.append(_NUMBERS[None if result.status == "scored" else blame])
         self.ends.append(end)
-        for key, value in result.sub_rewards.items():
-            column = column_of(self.sub_rewards, key)
+        for key, value in result.counted_parts.items():
+            column = column_of(self.counted_parts, key)
             column.extend([math.nan] * (before - len(column)))
             column.append(_nan_if_none(value))
 
@@ -124,11 +125,11 @@ class RunColumns:
     @property
     def keys(self) -> list[str]:
         """The keys of the sub-rewards."""
-        return list(self._columns.sub_rewards)
+        return list(self._columns.counted_parts)
 
-    def sub_rewards(self, key: str) -> Floats:
-        """The sub-rewards of one key, of each row; NaN for rows without one."""
-        column = self._columns.sub_rewards.get(key, ())
+    def counted_parts(self, key: str) -> Floats:
+        """What counts of the part with one key, of each row; NaN for rows that are not in its mean."""
+        column = self._columns.counted_parts.get(key, ())
         padded = np.full(len(self.rewards), np.nan)
         padded[: len(column)] = column
         return padded

@@ -101,9 +101,9 @@ class PartChange:
     """One sub-reward.
 
     Attributes:
-        before: its mean in the first run, over all rows that have it; None without any.
+        before: its mean in the first run, over all rows that count in it; None without any.
         after: its mean in the second run.
-        difference: the mean difference over the pairs that have it in both; None without any.
+        difference: the mean difference over the pairs that count in both means; None without any.
     """
 
     before: Estimate | None
@@ -326,7 +326,7 @@ def _sub_reward_changes(
     allowed: tuple[Allowed, Allowed],
 ) -> Iterator[tuple[str, PartChange]]:
     for key in dict.fromkeys((*first.keys, *second.keys)):
-        before, after = first.sub_rewards(key), second.sub_rewards(key)
+        before, after = first.counted_parts(key), second.counted_parts(key)
         ranges = allowed[0].parts.get(key), allowed[1].parts.get(key)
         old, new = values.of(before, after)
         both = ~(np.isnan(old) | np.isnan(new))

@@ -121,6 +121,7 @@ class Digest:
         served: how often each reward is served in place of one to rows that count with it.
         sub_rewards: by key of a multi, of each row; NaN if the part has no value. A column ends at the last
             row with the key.
+        served_parts: by key, the rows in which the part failed and counts as 0 (`ResultLine.counted_parts`).
         usage: the tokens that judges took, by model.
         saved_tokens: those that were not spent: kept replies, and rows that equal an earlier one.
         repeats: of judges that are asked several times, by the grader's key.
@@ -137,6 +138,7 @@ class Digest:
     groups: array[int] = field(default_factory=lambda: array("q"))
     served: dict[float, int] = field(default_factory=dict)
     sub_rewards: dict[str, array[float]] = field(default_factory=dict)
+    served_parts: dict[str, array[int]] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
     saved_tokens: int = 0
     repeats: dict[str, Repeats] = field(default_factory=dict)
@@ -200,6 +202,10 @@ class Digest:
             if len(column) < before:
                 column.extend([_NAN] * (before - len(column)))
             column.append(_NAN if value is None else value)
+        if result.status != "scored":
+            for key, counted in result.counted_parts.items():
+                if counted is not None and result.sub_rewards[key] is None:
+                    self.served_parts.setdefault(key, array("q")).append(before)
 
     def _group_of(self, result: ResultLine, own: int) -> int:
         if result.group is not None:

@@ -115,6 +115,19 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return self.status == "failed" or no_verdict
 
     @property
+    def counted_parts(self) -> dict[str, float | None]:
+        """Of a multi, by key what training would see of the model in each part; None if it sees nothing.
+
+        It is the part's reward, and 0.0, which is served, of one that failed by the sample or the grader.
+        """
+        if self.status == "scored":
+            return self.sub_rewards
+        return {
+            key: 0.0 if value is None and self.blames.get(key, self.blame) in SERVED else value
+            for key, value in self.sub_rewards.items()
+        }
+
+    @property
     def hosted(self) -> float | None:
         """The reward that the hosted API would serve; None for a failed row, and for what is no row."""
         if self.status == "invalid":

@@ -46,7 +46,7 @@ class Tally:
         flags: how often each flag was set.
         examples: for each flag, the name of the first row with it, and the details.
         kinds: for each flag with details, their words without ids and numbers, of up to `_MAX_REASONS` kinds.
-        sub_reward_sums: by key of a multi, over the rows in which the part has a value.
+        sub_reward_sums: by key of a multi, over the rows that count in it (`ResultLine.counted_parts`).
         sub_reward_rows: how many rows these are.
         reward_counts: how many counted rows have each reward; None if there are more than `MAX_DISTINCT`.
         reasons: why rows cannot be graded, by the words without ids and numbers.
@@ -104,7 +104,7 @@ class Tally:
         if result.clamped or result.left_out:
             self._add_judged(result)
         if result.sub_rewards:
-            self._add_sub_rewards(result.sub_rewards)
+            self._add_parts(result.counted_parts)
         if result.flags:
             self._add_flags(result)
 
@@ -185,9 +185,9 @@ class Tally:
             {(model, part): 1 for model, parts in result.left_out.items() for part in parts},
         )
 
-    def _add_sub_rewards(self, sub_rewards: dict[str, float | None]) -> None:
+    def _add_parts(self, counted: dict[str, float | None]) -> None:
         sums, rows = self.sub_reward_sums, self.sub_reward_rows
-        for key, value in sub_rewards.items():
+        for key, value in counted.items():
             if value is not None:
                 sums[key] = sums.get(key, 0.0) + value
                 rows[key] = rows.get(key, 0) + 1

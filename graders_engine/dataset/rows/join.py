@@ -24,7 +24,7 @@ from graders_engine.urls import Location
 
 _SEVERAL = (
     f"Several different outputs have the `{CUSTOM_ID}` of this row. If they are samples of one prompt, pass "
-    f"--join-on {CUSTOM_ID}, with rows that have a `{CUSTOM_ID}`."
+    f"--join-on {CUSTOM_ID}."
 )
 _MAX_SPELLED = 10_000
 """How many ids are compared with one that is nowhere."""
@@ -131,14 +131,23 @@ class JoinedRecords(Records):
 
     def _join_by_key(self, key: str, output_key: str) -> Iterator[RowRef]:
         line = end = 0
+        other_key = output_key != CUSTOM_ID and self._are_batch_lines()
         with _index_outputs(self._outputs, output_key) as index:
             index.require_ids(self._outputs.path)
+            if other_key:
+                index.hint = (
+                    f" The outputs are lines of the Batch API, whose ids of requests are in `{CUSTOM_ID}`: "
+                    f"pass --join-on {key}={CUSTOM_ID}."
+                )
             for ref in self._items.read():
                 line, end = ref.line, ref.end
                 yield RowRef(line, self._with_outputs(ref.row, key, output_key, index), end)
             if reason := index.without_row():
                 reason = f"{NO_ROW}of the outputs in {self._outputs.path}, {reason}."
                 yield RowRef(line + 1, Unreadable(reason), end)
+
+    def _are_batch_lines(self) -> bool:
+        return any(isinstance(raw, Mapping) and CUSTOM_ID in raw for raw in self._outputs.head(1))
 
     def _with_outputs(self, row: Any, key: str, output_key: str, index: _OutputIndex) -> Any:
         if isinstance(row, Unreadable):
@@ -148,26 +157,30 @@ class JoinedRecords(Records):
         except InvalidRow as error:
             return Unreadable.by(error)
         if output_key == CUSTOM_ID and len(found) > 1:
-            found = self._of_one_request(found, asked=key == CUSTOM_ID and not self._found.on)
+            found = self._of_one_request(found, same_key=key == CUSTOM_ID)
             if not found:
                 return Unreadable(_SEVERAL)
         return self._pair(row, found)
 
-    def _of_one_request(self, lines: list[Any], *, asked: bool) -> list[Any]:
+    def _of_one_request(self, lines: list[Any], *, same_key: bool) -> list[Any]:
         """The lines that count of those with one `custom_id`; none if nothing shows which one.
 
-        A line may stand there twice, and a failed request may have been sent again.
+        A line may stand there twice, and a failed request may have been sent again. Of a key that the user
+        named, several are several samples.
 
         Args:
             lines: at least two.
-            asked: whether the user says that several are several samples.
+            same_key: whether the rows call the key alike, so that to name it says no more than that.
         """
         different = [line for n, line in enumerate(lines) if line not in lines[:n]]
         self._repeated += len(lines) - len(different)
-        if asked or len(different) == 1:
+        named = not self._found.on
+        if len(different) == 1 or (named and same_key):
             return different
         usable = [one for one in different if not isinstance(self._sample(one), Unreadable)]
-        return [] if len(usable) > 1 else usable or different[:1]
+        if len(usable) > 1:
+            return different if named else []
+        return usable or different[:1]
 
     def _pair(self, row: Any, outputs: list[Any]) -> Any:
         """One row of the shape `samples`; an output that cannot be read is an `Unreadable` in its place."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from graders_engine.dataset.results.tally import Tally
 from graders_engine.errors import InvalidRequest
+from graders_engine.outcome import BLAMES, SERVED
 from graders_engine.statistics.rounding import ROUNDING
 
 _NOTHING = 1e-12
@@ -85,6 +86,16 @@ def why_unscored(tally: Tally) -> str:
         return ""
     if not tally.rows:
         return "Nothing was scored: the data set has no rows."
+    if tally.served:
+        by = " and ".join(
+            f"{tally.blames[blame]:,} by the {blame}"
+            for blame in BLAMES
+            if blame in SERVED and tally.blames[blame]
+        )
+        return (
+            f"Nothing was scored: no row has a complete grade, {by}; in the mean, what fails counts as 0 or "
+            "invalid_grade."
+        )
     none = "the only row has no" if tally.rows == 1 else f"none of {tally.rows:,} rows has a"
     return f"Nothing was scored: {none} reward."
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from graders_engine.evals.hosted.export import ExportedEval, ExportedRun
+from graders_engine.graders.parse import parse
+from graders_engine.graders.templates import templates_in
+from graders_engine.language.as_served import LenientTemplate
 
 ROWS = ".rows.jsonl"
 """How the names of files with rows end."""
@@ -35,6 +38,23 @@ class Criterion:
     def asks_a_model(self) -> bool:
         """Whether its rewards come from a judge."""
         return bool(self.models())
+
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """The lowest and the highest number of a judge that does not give 0 to 1; None for others."""
+        range_ = self.grader.get("range")
+        if self.grader.get("type") != "score_model" or not isinstance(range_, list):
+            return None
+        low, high = range_
+        return None if (low, high) == (0, 1) else (low, high)
+
+    @property
+    def without_values(self) -> bool:
+        """Whether a template of it has a variable that no row has a value for."""
+        if not self.lenient:
+            return False
+        templates = templates_in(parse(self.grader, check_sources=False, templates="as_served"))
+        return any(isinstance(one, LenientTemplate) and one.faulty for _, one in templates)
 
     def models(self) -> list[Any]:
         """The models that it asks."""

@@ -137,6 +137,9 @@ def _requirements(imported: Imported) -> Iterator[str]:
             "reward is their mean, which the hosted evals do not have. Each grader also has a file of its "
             "own."
         )
+        yield from _about_means(
+            [one for made in imported.evals if made.multi for one in made.criteria]
+        )
     if lenient := [_file_of(one) for one in criteria if one.lenient]:
         yield ""
         yield (
@@ -157,6 +160,25 @@ def _requirements(imported: Imported) -> Iterator[str]:
     if any(one.grader.get("evaluation_metric") == "cosine" for one in criteria):
         yield ""
         yield "The metric cosine needs --embeddings, such as openai:text-embedding-3-large."
+
+
+def _about_means(criteria: Sequence[Criterion]) -> Iterator[str]:
+    """What makes the reward of a multi of these another number than one may take it for."""
+    if scales := [(one, one.scale) for one in criteria if one.scale]:
+        named = [f"{_file_of(one)} gives {low:g} to {high:g}" for one, (low, high) in scales]
+        yield ""
+        yield (
+            f"{_listed(named)}: a mean of numbers on different scales says little. Look at the "
+            "sub-rewards, or score with the graders' own files."
+        )
+    if empty := [_file_of(one) for one in criteria if one.without_values]:
+        yield ""
+        yield (
+            f"{_listed(empty)}: no row can have a value here, so with `graders.json` no row is scored: "
+            "all are invalid by the grader, the sub-rewards stand nevertheless, and `graders score` exits "
+            "with 1. Take it out of `graders.json`, and out of its `calculate_output`, for a mean "
+            "of the others."
+        )
 
 
 def _file_of(criterion: Criterion) -> str:

@@ -166,9 +166,7 @@ def _values(
             *([] if grouped or run is not None else texts.hints),
         ],
         "much_blamed": [
-            *formatting.much_blamed(
-                tally.blames, tally.rows, grouped=grouped, reasons=tally.reasons
-            ),
+            *formatting.much_blamed_in(tally),
             *formatting.clamped_numbers(tally),
         ],
         "reasons": list(formatting.row_reasons(tally)),

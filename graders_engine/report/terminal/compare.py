@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graders_engine.dataset.results.changes import Change
-from graders_engine.dataset.results.compare import Comparison, RowChange, RunFacts
+from graders_engine.dataset.results.compare import Comparison, PartChange, RowChange, RunFacts
 from graders_engine.dataset.results.pairing import LINE
 from graders_engine.dataset.rows.identity import ITEM
 from graders_engine.outcome import details_line
@@ -177,11 +177,21 @@ def _difference(comparison: Comparison) -> Iterator[str]:
     spearman, kendall = format_correlation(pair.spearman), format_correlation(pair.kendall)
     yield f"{_MARGIN} rank correlation {spearman} (Spearman), {kendall} (Kendall)"
     unit = "prompts" if comparison.pairs.prompts else rows_name(grouped=in_samples(comparison))
-    if pair.detectable is None:
+    if difference.low is None:
+        yield f"{_MARGIN} {_why_no_interval(comparison, difference)}"
+    elif pair.detectable is None:
         yield f"{_MARGIN} so few {unit} have no 80 % chance to detect even the largest difference"
     else:
         smallest = format_number(pair.detectable)
         yield f"{_MARGIN} such {unit} have an 80 % chance to detect a true difference of {smallest}"
+
+
+def _why_no_interval(comparison: Comparison, difference: Estimate) -> str:
+    if difference.groups == 1:
+        return "a single prompt gives no interval"
+    each = "row" if difference.groups == difference.rows else "prompt"
+    each = "prompt" if comparison.pairs.prompts else each
+    return f"every {each} changed by the same amount: without a spread there is no interval"
 
 
 def _scored(comparison: Comparison, *, grouped: bool) -> Iterator[str]:
@@ -216,11 +226,20 @@ def _sub_rewards(comparison: Comparison, columns: int, unit: str) -> Iterator[st
         return
     yield ""
     yield Heading(f"sub-rewards, mean ({unit}) in A and B, difference, 95 % interval")
+    prompts = comparison.pairs.prompts is not None
+    differ = prompts or any(map(_counts_differ, comparison.sub_rewards.values()))
+    if differ:
+        pairs = "prompts" if prompts else unit
+        yield f"  the difference is over the {pairs} that count in both runs, not of the two means"
     keys = [one_line(key, _MAX_NAME) for key in comparison.sub_rewards]
     names = dict(zip(comparison.sub_rewards, short_names(keys, columns // 3), strict=True))
     width = max(map(columns_of, names.values()))
     cells = {
-        key: (_part(part.before), _part(part.after), _part_difference(part.difference))
+        key: (
+            _part(part.before),
+            _part(part.after),
+            _part_difference(part.difference, counted=differ),
+        )
         for key, part in comparison.sub_rewards.items()
     }
     widths = [max(len(cell[place]) for cell in cells.values()) for place in range(2)]
@@ -232,12 +251,19 @@ def _part(mean: Estimate | None) -> str:
     return "-" if mean is None else f"{format_mean(mean.value)} ({mean.rows:,})"
 
 
-def _part_difference(difference: Estimate | None) -> str:
+def _counts_differ(part: PartChange) -> bool:
+    """Whether one of the means is over other rows than the difference."""
+    counts = {mean.rows for mean in (part.before, part.after, part.difference) if mean is not None}
+    return part.difference is not None and len(counts) > 1
+
+
+def _part_difference(difference: Estimate | None, *, counted: bool) -> str:
     if difference is None:
         return "-"
+    rows = f" ({difference.rows:,})" if counted else ""
     if difference.low is None and not difference.value:
-        return "the same"
-    return f"{difference.value:+z.4f}  {format_interval(difference)}"
+        return f"the same{rows}"
+    return f"{difference.value:+z.4f}{rows}  {format_interval(difference)}"
 
 
 def _changed_rows(title: str, rows: Sequence[RowChange], columns: int) -> Iterator[str]:

@@ -26,7 +26,7 @@ from graders_engine.report.formatting import (
     format_range,
     format_rows,
     format_share,
-    much_blamed,
+    much_blamed_in,
     parts_left_out,
     row_reasons,
 )
@@ -163,8 +163,7 @@ def _settings(settings: Mapping[str, Any], version: str, tally: Tally) -> Iterat
 
 def _means(tally: Tally, mean: Estimate | None = None) -> Iterator[str]:
     rows = partial(format_rows, grouped=tally.grouped)
-    cautions = much_blamed(tally.blames, tally.rows, grouped=tally.grouped, reasons=tally.reasons)
-    yield from map(Caution, cautions)
+    yield from map(Caution, much_blamed_in(tally))
     yield from (Caution(one_line(sentence, MAX_REASON)) for sentence in clamped_numbers(tally))
     if tally.mean is None:
         yield Problem(f"no reward: none of {rows(tally.rows)} was scored")

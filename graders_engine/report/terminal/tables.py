@@ -47,11 +47,17 @@ def sub_reward_means(tally: Tally, screen: Screen) -> Iterator[str]:
         return
     unit = "samples" if tally.grouped else "rows"
     yield ""
-    yield Heading(f"sub-rewards, mean over the {unit} in which each has a value")
+    yield Heading(f"sub-rewards, mean over the {unit} that count in each")
+    yield from _served_parts(tally)
     keys = _key_column(list(tally.sub_reward_sums), screen)
     for key, (name, total) in zip(keys, tally.sub_reward_sums.items(), strict=True):
         rows = tally.sub_reward_rows[name]
         yield f"  {key}  {format_mean(total / rows)}  over {format_rows(rows, grouped=tally.grouped)}"
+
+
+def _served_parts(tally: Tally) -> Iterator[str]:
+    if tally.served:
+        yield "  a part that fails by the sample or the grader counts as 0"
 
 
 def sub_rewards(numbers: Numbers, screen: Screen) -> Iterator[str]:
@@ -60,7 +66,8 @@ def sub_rewards(numbers: Numbers, screen: Screen) -> Iterator[str]:
         return
     unit = "samples" if numbers.digest.tally.grouped else "rows"
     yield ""
-    yield Heading(f"sub-rewards, mean over the {unit} in which each has a value, 95 % interval")
+    yield Heading(f"sub-rewards, mean over the {unit} that count in each, 95 % interval")
+    yield from _served_parts(numbers.digest.tally)
     keys = _key_column([part.key for part in numbers.sub_rewards], screen)
     for key, part in zip(keys, numbers.sub_rewards, strict=True):
         mean = part.mean

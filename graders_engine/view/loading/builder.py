@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence, Set
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,19 @@ from numpy.typing import NDArray
 from graders_engine.dataset.results.columns import STANDINGS
 from graders_engine.dataset.results.line import MAX_LINE_BYTES, MAX_SUB_REWARDS, results_in
 from graders_engine.errors import NO_ROW, DataSetError
-from graders_engine.outcome import SERVED, Blame, Flag, Status
+from graders_engine.outcome import SERVED, Blame, Flag
 from graders_engine.report.histogram import BARS, Histogram, counts_of, histogram
 from graders_engine.statistics.estimate import Floats, Ints, group_numbers
 from graders_engine.statistics.rounding import ROUNDING
 from graders_engine.view import cache
 from graders_engine.view.columns import ARRAYS, read_names
+from graders_engine.view.loading.lines import (
+    ABSENT,
+    KeptLine,
+    decode_any,
+    decoder_for,
+    is_served,
+)
 from graders_engine.view.searching.fold import SEPARATOR, fold
 
 MAX_FLAG_SETS = 100_000
@@ -30,55 +36,6 @@ MAX_FLAG_SETS = 100_000
 _STANDING = {blame: number for number, (_, blame) in enumerate(STANDINGS)}
 _COUNTED = np.array([blame is None or blame in SERVED for _, blame in STANDINGS])
 _FAILED = _STANDING["infrastructure"]
-
-
-class _Line(msgspec.Struct, gc=False):
-    """What is kept of a `ResultLine`; decoding all of it takes three times as long."""
-
-    line: int
-    reward: float | None
-    status: Status
-    sub_rewards: Any
-    flags: dict[str, str]
-    seconds: float
-    blame: Blame | None = None
-    served: float | None = None
-    sample: int = 0
-    group: str | None = None
-
-
-class _AnyLine(_Line, gc=False):
-    """A line with any sub-rewards."""
-
-    sub_rewards: dict[str, float | None]
-
-
-_decode_any = msgspec.json.Decoder(_AnyLine).decode_lines
-
-
-def _decoder_for(keys: Sequence[str]) -> Callable[[bytes], list[Any]]:
-    """Decodes lines with no other sub-rewards than these, as attributes `f0`, `f1` and so on.
-
-    It takes half as long as a dictionary for each row.
-    """
-    fields = {f"f{number}": key for number, key in enumerate(keys)}
-    members = [(name, float | None, None) for name in fields]
-    try:
-        parts = msgspec.defstruct(
-            "Parts", members, rename=fields, gc=False, forbid_unknown_fields=True
-        )
-    except ValueError:  # no attribute can stand for a key with quotation marks
-        return partial(_with_dictionaries, frozenset(keys))
-    line = msgspec.defstruct("Line", [("sub_rewards", parts)], bases=(_Line,), gc=False)
-    return msgspec.json.Decoder(line).decode_lines
-
-
-def _with_dictionaries(keys: Set[str], text: bytes) -> list[Any]:
-    """Lines with no other sub-rewards than these, each with a dictionary of them."""
-    lines = _decode_any(text)
-    if not all(line.sub_rewards.keys() <= keys for line in lines):
-        raise msgspec.ValidationError("there are other sub-rewards")
-    return lines
 
 
 class _Odd(Exception):
@@ -108,7 +65,7 @@ class Builder:
             self._groups = {name: n for n, name in enumerate(read_names(folder))}
         for name in (*ARRAYS, "details", "details_starts"):
             (folder / name).touch()
-        self._decode = _decoder_for(self._keys)
+        self._decode = decoder_for(self._keys)
 
     def add(self, text: bytes, at: int) -> None:
         """Add whole lines.
@@ -123,9 +80,9 @@ class Builder:
         """
         ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + (at + 1)
         try:
-            lines: list[_Line] = self._decode(text)
+            lines: list[KeptLine] = self._decode(text)
         except msgspec.ValidationError:
-            self._add_keys(_decode_any(text))
+            self._add_keys(decode_any(text))
             lines = self._decode(text)
         if len(lines) != len(ends):
             raise _Odd
@@ -162,7 +119,7 @@ class Builder:
         self._rows += len(lines)
 
     @staticmethod
-    def _standings(lines: Sequence[_Line]) -> NDArray[np.int8]:
+    def _standings(lines: Sequence[KeptLine]) -> NDArray[np.int8]:
         try:
             return np.array(
                 [
@@ -178,13 +135,13 @@ class Builder:
         except KeyError:  # an older version wrote it, or nothing that a run writes
             raise _Odd from None
 
-    def _flag_set(self, line: _Line) -> int:
+    def _flag_set(self, line: KeptLine) -> int:
         found = self._sets.setdefault(tuple(line.flags), len(self._sets))
         if found >= MAX_FLAG_SETS:
             raise DataSetError(f"The results have more than {MAX_FLAG_SETS:,} sets of flags.")
         return found
 
-    def _group_column(self, lines: Sequence[_Line]) -> Ints:
+    def _group_column(self, lines: Sequence[KeptLine]) -> Ints:
         groups = self._groups
         return np.array(
             [
@@ -194,7 +151,7 @@ class Builder:
             np.int64,
         )
 
-    def _add_keys(self, lines: Sequence[_Line]) -> None:
+    def _add_keys(self, lines: Sequence[KeptLine]) -> None:
         for key in dict.fromkeys(key for line in lines for key in line.sub_rewards):
             if key in self._keys:
                 continue
@@ -202,19 +159,25 @@ class Builder:
                 raise DataSetError(
                     f"The results have more than {MAX_SUB_REWARDS} different sub-rewards."
                 )
-            self._append(f"sub-{len(self._keys)}", np.full(self._rows, np.nan))
+            for name in ("sub", "counted"):
+                self._append(f"{name}-{len(self._keys)}", np.full(self._rows, np.nan))
             self._keys.append(key)
-        self._decode = _decoder_for(self._keys)
+        self._decode = decoder_for(self._keys)
 
-    def _add_sub_rewards(self, lines: Sequence[_Line]) -> None:
+    def _add_sub_rewards(self, lines: Sequence[KeptLine]) -> None:
         parts = [line.sub_rewards for line in lines]
         for number, key in enumerate(self._keys):
             in_dictionaries = isinstance(parts[0], dict)
-            read = methodcaller("get", key) if in_dictionaries else attrgetter(f"f{number}")
+            read = methodcaller("get", key, ABSENT) if in_dictionaries else attrgetter(f"f{number}")
             values = list(map(read, parts))
-            self._append(f"sub-{number}", np.array(values, np.float64))  # None becomes NaN
+            column = np.array(values, np.float64)  # None becomes NaN
+            self._append(f"sub-{number}", column)
+            for place in np.flatnonzero(np.isnan(column)).tolist():
+                if values[place] is None and is_served(lines[place], key):
+                    column[place] = 0.0
+            self._append(f"counted-{number}", column)
 
-    def _add_details(self, lines: Sequence[_Line]) -> None:
+    def _add_details(self, lines: Sequence[KeptLine]) -> None:
         texts = [fold("\n".join(filter(None, line.flags.values()))) + SEPARATOR for line in lines]
         ends = np.cumsum([self._details_bytes, *map(len, texts)])
         self._append("details_starts", ends[:-1].astype(np.int64))
