@@ -109,11 +109,7 @@ _PRINTED = (
 )
 @takes_cluster
 @click.option("--overwrite", is_flag=True, help="Start over even if --out holds results.")
-@click.option(
-    "--retry-failed",
-    is_flag=True,
-    help="At the end, retry the rows that failed or have no verdict.",
-)
+@click.option("--retry-failed", is_flag=True, help="At the end, retry the rows that failed.")
 @click.option(
     "--fail-under",
     metavar="X",

@@ -121,7 +121,7 @@ def test_an_outage_counts_for_its_own_limit(tmp_path: Path, out: Path) -> None:
         server.answers(verdict(1.0))
         mended = score(SCORE, data, out, *more, "--max-failed", "0%", "--retry-failed")
         assert (mended.exit_code, "1 row failed" in mended.stdout) == (0, False)
-        assert "only rows that had failed or had no verdict were retried (1)." in mended.stdout
+        assert "Already complete: only rows that had failed were retried (1)." in mended.stdout
 
 
 def test_answers_without_a_verdict_are_asked_for_again_by_the_command_that_is_named(
@@ -135,11 +135,12 @@ def test_answers_without_a_verdict_are_asked_for_again_by_the_command_that_is_na
         assert "Mend what is wrong and run the command again" in stopped.stderr
         kept = score(SCORE, data, out, *more, "--keep-going")
         assert "30 rows have an answer of a judge without a verdict" in kept.stdout
-        assert "--retry-failed asks again for them" in kept.stdout
+        assert "with --overwrite asks again for them" in kept.stdout
+        asked_before = len(server.asked)
         server.script = lambda asked: verdict(1.0)
-        mended = score(SCORE, data, out, *more, "--retry-failed")
+        mended = score(SCORE, data, out, *more, "--overwrite")
         assert (mended.exit_code, "without a verdict" in mended.stdout) == (0, False)
-        assert "had no verdict were retried (30)." in mended.stdout
+        assert len(server.asked) == asked_before + 30
         assert [one["reward"] for one in results(out)] == [1.0] * 30
 
 

@@ -109,10 +109,9 @@ class ResultLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return self.served if self.blame in SERVED else None
 
     @property
-    def retried(self) -> bool:
-        """Whether a retry may change it: it failed, or a judge's answer had no verdict."""
-        no_verdict = self.blame == "judge" and any(flag in self.flags for flag in _NO_VERDICT)
-        return self.status == "failed" or no_verdict
+    def without_verdict(self) -> bool:
+        """Whether it has no reward since the answer of a judge had no verdict."""
+        return self.blame == "judge" and any(flag in self.flags for flag in _NO_VERDICT)
 
     @property
     def counted_parts(self) -> dict[str, float | None]:

@@ -52,12 +52,12 @@ class Tally:
         reasons: why rows cannot be graded, by the words without ids and numbers.
         without_output: the failed rows that have an error in place of an output: no retry helps them.
         first_without_output: the reason of the first of them.
-        no_verdict: the invalid rows for which a judge's answer had no verdict: a retry may help them.
+        no_verdict: the invalid rows for which a judge's answer had no verdict.
         clamped: the rows in which a judge's number was outside the grader's range, by the grader's key.
         left_out: the rows for which a judge was not sent a part of the request, by model and part.
         grouped: whether a row is one of the samples of a prompt.
         earlier: rows that had their results before this run.
-        retried: rows that failed, or had no verdict, and were graded once more at the end.
+        retried: rows that failed, and were graded once more at the end.
     """
 
     rows: int = 0
@@ -158,7 +158,7 @@ class Tally:
         if blame == "row" and details:
             self._add_reason(_VARYING.sub("…", details), Reason(1, details, result.name))
         self.invalid += 1
-        self.no_verdict += result.retried
+        self.no_verdict += result.without_verdict
         if counted is None:
             hosted = result.hosted
             self.others_sum += hosted or 0.0

@@ -73,7 +73,7 @@ def what_was_there(tally: Tally) -> str:
     if tally.earlier < tally.rows:
         return f"{tally.earlier:,} rows had been graded before; {tally.rows - tally.earlier:,} were left."
     graded = (
-        f"only rows that had failed or had no verdict were retried ({tally.retried:,})"
+        f"only rows that had failed were retried ({tally.retried:,})"
         if tally.retried
         else "nothing was graded"
     )
@@ -111,8 +111,8 @@ def how_to_retry(tally: Tally) -> str:
     if count := tally.no_verdict:
         rows, it = ("1 row has", "it") if count == 1 else (f"{count:,} rows have", "them")
         sentences.append(
-            f"{rows} an answer of a judge without a verdict: when the judge is mended, the same command with "
-            f"--retry-failed asks again for {it}."
+            f"{rows} an answer of a judge without a verdict, which is not kept: once the judge is mended, the "
+            f"same command with --overwrite asks again for {it}, and with a cache of replies for no other."
         )
     if count := tally.without_output:
         have = "1 row has" if count == 1 else f"{count:,} rows have"

@@ -1,4 +1,4 @@
-"""Retry rows that failed or had no verdict; their results are replaced all at once, or not at all."""
+"""Retry rows that failed; their results are replaced all at once, or not at all."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def retry_rows(
     shards: Shards,
     results: ResultsFile,
 ) -> Tally:
-    """Grade the rows once more that a retry may change, and replace their results.
+    """Grade the rows with status "failed" once more, and replace their results.
 
     On interrupt, results retried so far are kept, and the old results of the rest. A row that is no longer
     in the data set keeps its old result.
@@ -40,12 +40,12 @@ def retry_rows(
         DataSetError: the results cannot be written; the old ones are unchanged.
     """
     tally = Tally()
-    graded = _UntilStopped(grade(_rows_to_retry(shape, shards, results)))
+    graded = _UntilStopped(grade(_failed_rows(shape, shards, results)))
     retried = iter(graded)
 
     def lines() -> Iterator[bytes]:
         for _, result in results.read():
-            if result.retried:
+            if result.status == "failed":
                 result = next(retried, result)
             tally.add(result)
             yield encode_results([result])
@@ -70,10 +70,12 @@ class _UntilStopped:
             self.stopped_by = error
 
 
-def _rows_to_retry(shape: Shape, shards: Shards, results: ResultsFile) -> Iterator[RowRef]:
-    """The rows to retry, in order; shards without any are not read."""
-    places = ((result.line, result.sample) for _, result in results.read() if result.retried)
-    wanted = next(places, None)
+def _failed_rows(shape: Shape, shards: Shards, results: ResultsFile) -> Iterator[RowRef]:
+    """The rows that failed, in order; shards without any are not read."""
+    failed = (
+        (result.line, result.sample) for _, result in results.read() if result.status == "failed"
+    )
+    wanted = next(failed, None)
     for shard in shards.rest():
         if wanted is None:
             return
@@ -83,7 +85,7 @@ def _rows_to_retry(shape: Shape, shards: Shards, results: ResultsFile) -> Iterat
             for ref in rows_to_grade(reader.rows(), shape):
                 if (ref.line, ref.sample) == wanted:
                     yield ref
-                    wanted = next(places, None)
+                    wanted = next(failed, None)
 
 
 def grade_one_by_one(

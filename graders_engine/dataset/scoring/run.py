@@ -209,8 +209,8 @@ class ScoringRun:
                 raise DataSetError(f"{self._out} cannot be replaced: {error.strerror}.") from None
 
     def retry(self) -> None:
-        """Grade the rows once more that failed or had no verdict of a judge, and replace their results."""
-        if not self.tally.failed + self.tally.no_verdict:
+        """Grade the rows that failed once more, and replace their results."""
+        if not self.tally.failed:
             return
         if self._compiled.evaluator.waits:
             in_flight = self._rows_in_flight()
@@ -219,7 +219,7 @@ class ScoringRun:
             grade = partial(grade_one_by_one, self._make_workers)
         shards, before = cut(self._data_set.records), self.tally
         self.tally = retry_rows(grade, self._data_set.shape, shards, self._results)
-        self.tally.earlier, self.tally.retried = before.earlier, before.failed + before.no_verdict
+        self.tally.earlier, self.tally.retried = before.earlier, before.failed
 
     def check_data(self) -> None:
         """Check that the data is still what was graded; if not, the files next to the results say so, too.

@@ -62,7 +62,7 @@ def score_file(
         cluster: the Ray cluster that grades; None for this machine. Its actors run text and python graders,
             but this process alone asks judges and endpoints.
         overwrite: start over even if there are results.
-        retry_failed: at the end, retry the rows that failed or had no verdict, and replace their results.
+        retry_failed: at the end, retry the rows that failed, and replace their results.
         keep_going: grade every row; without it the run is stopped where the others cannot be graded either.
         inputs: other files that belong to this run, such as the one with the grader: nothing is written to
             them. The data, and what the engine's settings name, needs not be among them.
