@@ -15,6 +15,7 @@ from graders_engine.cli.parsing.locations import DATA, FILE, RESULTS
 from graders_engine.cli.parsing.numbers import Finite
 from graders_engine.cli.terminal.failing import complain
 from graders_engine.cli.terminal.printing import STDOUT, format_value, print_lines
+from graders_engine.errors import InvalidRequest
 from graders_engine.urls import Location
 
 if TYPE_CHECKING:  # numpy and scipy take a while to import
@@ -198,6 +199,16 @@ def _exit_if_worse(comparison: Comparison, margin: float | None) -> None:
     sys.exit(code if margin is None else WORSE)
 
 
+def _require_no_run(results: Path) -> None:
+    """Check that what is named is not a run of an eval, whose results are in a file of its store."""
+    if results.name.startswith("evalrun_") and not results.is_file():
+        raise InvalidRequest(
+            f"{results.name} is a run of an eval, and this compares results files. Those of a run that was "
+            f"graded here are in its store: DIR/runs/{results.name}/results.jsonl, where DIR is "
+            "what --jobs names."
+        )
+
+
 @click.command("compare", cls=WithMargin, example="graders compare before.jsonl after.jsonl")
 @click.argument("a", type=RESULTS)
 @click.argument("b", type=RESULTS)
@@ -253,5 +264,7 @@ def command(
     """
     from graders_engine.dataset.results.same_data import Sources
 
+    for one in (a, b):
+        _require_no_run(one)
     require_page(printing["page"], [(a, data_a), (b, data_b)])
     show_comparison((a, b), Sources(data_a, data_b, by, force), **printing)

@@ -12,6 +12,18 @@ from graders_engine.guides import text_of, titles
 from graders_engine.report.terminal.columns import color_wanted, columns_of, is_terminal
 
 _REFERENCE = "api/"
+_CONTRIBUTE = "How to contribute is in .github/CONTRIBUTING.md of the repository."
+_REPORT = (
+    "How to report a security problem is in .github/SECURITY.md of the repository; what the sandbox keeps "
+    "out: `graders guide security`."
+)
+_SYSTEMS = "What runs on which system: `graders guide support`."
+_ELSEWHERE = {
+    "contributing": _CONTRIBUTE, "contribute": _CONTRIBUTE,
+    "security-report": _REPORT, "security-policy": _REPORT, "vulnerability": _REPORT,
+    "macos": _SYSTEMS, "mac": _SYSTEMS, "windows": _SYSTEMS, "linux": _SYSTEMS, "wsl": _SYSTEMS,
+}  # fmt: skip
+"""Where to read about what has no guide of its name."""
 
 
 @click.command("guide", cls=Command, example="graders guide judges")
@@ -31,9 +43,9 @@ def command(*, names: tuple[str, ...]) -> None:
         one = next(filter(known.__contains__, names), "NAME")
         raise click.UsageError(f"One guide is printed at a time: `graders guide {one}`.")
     if name not in known:
-        raise click.UsageError(
-            f"There is no guide '{name}'.{suggestion(name, known)} `graders guide` lists them."
-        )
+        way_on = _ELSEWHERE.get(name.lower())
+        hint = f" {way_on}" if way_on else f"{suggestion(name, known)} `graders guide` lists them."
+        raise click.UsageError(f"There is no guide '{name}'.{hint}")
     if is_terminal(sys.stdout):
         columns = columns_of(sys.stdout) or 80
         lines = page_lines(text_of(name), columns, colored=color_wanted() is not False)

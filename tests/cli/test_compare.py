@@ -304,6 +304,30 @@ def test_files_that_cannot_be_compared_are_refused_with_a_sentence(tmp_path: Pat
             compare(here, second, sources=Sources(force=True))
 
 
+def test_runs_of_an_eval_are_compared_by_the_files_that_their_ids_lead_to(tmp_path: Path) -> None:
+    row = {"item": {"label": "cat"}, "sample": {"output_text": "cat"}}
+    data, store = tmp_path / "rows.jsonl", tmp_path / "store"
+    data.write_text(f"{json.dumps(row)}\n" * 3)
+    schema = {"type": "object", "properties": {"label": {"type": "string"}}}
+    source = {"type": "custom", "item_schema": schema, "include_sample_schema": True}
+    spec = tmp_path / "eval.json"
+    criteria = [EXACT]
+    spec.write_text(
+        json.dumps({"name": "animals", "data_source_config": source, "testing_criteria": criteria})
+    )
+    ids = []
+    for _ in range(2):
+        ended = graders("evals", "run", f"@{spec}", "--data", data, "--jobs", store, "--json")
+        assert ended.exit_code == 0, ended.output
+        ids.append(json.loads(ended.stdout)["id"])
+    refused = graders("compare", *ids)
+    assert refused.exit_code == 2
+    files = [store / "runs" / id_ / "results.jsonl" for id_ in ids]
+    assert f"DIR/runs/{ids[0]}/results.jsonl" in " ".join(refused.stderr.split())
+    ended = graders("compare", *files)
+    assert "over 3 rows" in ended.stdout
+
+
 def test_a_torn_last_line_is_left_out(two_runs: tuple[Path, Path]) -> None:
     with two_runs[1].open("r+b") as file:
         file.truncate(two_runs[1].stat().st_size - 9)

@@ -159,3 +159,18 @@ def test_a_link_to_the_folder_above_is_a_command_and_one_within_the_page_is_its_
     printed = " ".join(page_lines(page, 80, colored=False))
     assert "the guide `graders guide adapters`" in printed
     assert "trl.TRLReward ·" in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("contributing", ".github/CONTRIBUTING.md"),
+        ("contribute", ".github/CONTRIBUTING.md"),
+        ("security-report", ".github/SECURITY.md"),
+        ("macos", "`graders guide support`"),
+    ],
+)
+def test_a_name_that_is_no_guide_says_where_that_stands(name: str, where: str) -> None:
+    ended = CliRunner().invoke(cli.graders, ["guide", name])
+    assert ended.exit_code == 2
+    assert where in " ".join(ended.stderr.split())

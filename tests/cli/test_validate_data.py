@@ -125,7 +125,9 @@ def test_code_that_reads_rows_is_said_to_be_unchecked(tmp_path: Path) -> None:
     data = rows(tmp_path, {"item": {"label": "a"}, "model_sample": "a"})
     ended = run("validate", "--grader", multi, "--data", data)
     assert ended.exit_code == 0
-    assert "Not checked, because code reads the rows there: graders.p.source" in ended.stderr
+    assert (
+        "Not checked: what the code or server of graders.p.source reads of a row." in ended.stderr
+    )
 
 
 def test_json_has_one_shape_for_valid_and_invalid_graders() -> None:

@@ -45,6 +45,15 @@ def left_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name.startswith("out")}
 
 
+def test_a_module_that_is_not_there_is_told_to_belong_into_the_source(
+    engine: Engine, tmp_path: Path, out: Path
+) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", cats(FIRST_ROWS))
+    source = "import no_such_helper\ndef grade(sample, item):\n    return 1.0\n"
+    with pytest.raises(RunStopped, match="one file, and the files beside it are not seen"):
+        score_file(engine, {"type": "python", "name": "p", "source": source}, data, out)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_key_that_no_row_has_stops_the_run_with_the_key_that_was_meant(
     engine: Engine, string_check: dict[str, Any], tmp_path: Path, out: Path, workers: int

@@ -264,10 +264,19 @@ class FirstRows:
             if first.blame == "grader"
             else ""
         )
+        if _NO_MODULE in first.flags[flag]:
+            hint = f"\n{_ONE_FILE}{hint}"
         return (
             f"Each of the first {self._rows:,} rows{of} fails by {flag}, the one on line {first.name} so: "
             f"{details_line(first.flags[flag])}{hint}"
         )
+
+
+_NO_MODULE = "ModuleNotFoundError: "
+_ONE_FILE = (
+    "A grader's source is one file, and the files beside it are not seen: a module of your own belongs into "
+    "it, and a package into the image that its `image_tag` names."
+)
 
 
 def _ways_to_fail(result: ResultLine) -> set[tuple[str, str]]:

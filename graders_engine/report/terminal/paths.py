@@ -78,7 +78,7 @@ def _summary(checked: CheckedPaths) -> Iterator[str]:
     if not checked.samples:
         yield "The rows have no model outputs: paths of `sample` were not followed."
     if checked.code:
-        yield f"Not checked, because code reads the rows there: {', '.join(checked.code)}."
+        yield f"Not checked: what the code or server of {', '.join(checked.code)} reads of a row."
     yield from (f"note: {note}" for note in checked.notes)
 
 
