@@ -112,7 +112,8 @@ def how_to_retry(tally: Tally) -> str:
         rows, it = ("1 row has", "it") if count == 1 else (f"{count:,} rows have", "them")
         sentences.append(
             f"{rows} an answer of a judge without a verdict, which is not kept: once the judge is mended, "
-            f"the same command with --overwrite asks again for {it}, and with a cache of replies for no other."
+            f"the same command with --overwrite asks again for {it}, and with a cache of replies for no "
+            "other."
         )
     if count := tally.without_output:
         have = "1 row has" if count == 1 else f"{count:,} rows have"
