@@ -107,9 +107,7 @@ def _severity(one: Earned, inputs: Inputs, scale: RewardScale) -> Severity | Non
         warns = above or _is_much_for_a_guess(one, inputs, scale)
     if warns:
         return "warning"
-    beats = one.gain > _MORE and _is_half(
-        one, inputs
-    )  # half of the mark is told of, if for information
+    beats = one.gain > _MORE and _is_half(one, inputs)  # half of the mark is never fine
     return "info" if beats or one.gain >= _INFO_GAIN else None
 
 
