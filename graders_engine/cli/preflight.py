@@ -67,7 +67,7 @@ def _explain(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     "--job",
     metavar="FILE",
     type=FILE,
-    help="The request of the job, as JSON; it may hold the grader.",
+    help="The request of the job, as JSON; it may hold the grader. Given as the grader, it is the job, too.",
 )
 @reference_options
 @click.option(
@@ -154,6 +154,8 @@ def command(
     "rows", "numbers", "details", "fix", "see", "ignored"}. `graders view` shows such a file beside the runs
     of its folder, with a link from each finding to its rows.
     """
+    if job is None and (job := _job_in(grader)) is not None:
+        grader = None
     request = None if job is None else _job(job)
     value = None if grader is None else read_flag("grader", grader)
     config = _settings(engine)
@@ -219,6 +221,20 @@ def _job(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest(f"{path}: the request of a job is a JSON object.")
     return value
+
+
+def _job_in(grader: str | None) -> Path | None:
+    """The file of a grader, if it is the request of a reinforcement job that holds the grader."""
+    name = _name_of(grader)
+    if not name:
+        return None
+    try:
+        value = strict_json.decode(read_file(Path(name)))
+    except ValueError:
+        return None
+    method = value.get("method") if isinstance(value, dict) else None
+    holds = isinstance(method, dict) and isinstance(method.get("reinforcement"), dict)
+    return Path(name) if holds else None
 
 
 def _name_of(grader: str | None) -> str:

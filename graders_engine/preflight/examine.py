@@ -22,6 +22,7 @@ from graders_engine.preflight.asking import Answers, require_known, selected
 from graders_engine.preflight.check import Check
 from graders_engine.preflight.data_file import DataFile, require_field, sha256_of
 from graders_engine.preflight.findings import SEVERITIES
+from graders_engine.preflight.grader.response_schema import response_format, schema_in
 from graders_engine.preflight.grader_facts import GraderFacts
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.options import Options
@@ -29,6 +30,7 @@ from graders_engine.preflight.references import reference_source
 from graders_engine.preflight.report import PreflightReport
 from graders_engine.preflight.samples import grade
 from graders_engine.preflight.samples.read_samples import read_samples
+from graders_engine.preflight.schemas.form import usable_schema
 from graders_engine.preflight.table import CHECKS, MEASURES, STAGES
 from graders_engine.preflight.trials import Plan, graded, plan_of
 from graders_engine.urls import Location, Url, location
@@ -146,6 +148,7 @@ async def examine(
         [row.item for row in rows],
         field=options.reference_field,
         template=options.reference_template,
+        schema=usable_schema(schema_in(response_format(inputs.job))),
     )
     answers = Answers()
     answers.ask((check for check in checks if check.group not in ("rows", "samples")), inputs)

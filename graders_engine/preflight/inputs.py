@@ -87,7 +87,7 @@ class GradedSample:
         )  # fmt: skip
 
 
-_ORDINARY = ("references", "others", "constants")
+_ORDINARY = ("references", "others", "constants", "usual")
 _EMPTY = (("empty",), ("blank",), ("refusal",))
 """Stages, and attacks, whose samples a model may give without meaning to mislead."""
 
@@ -207,7 +207,7 @@ class Inputs:
         """The grader's own scale; None if nothing is known of it."""
         trials = {stage: list(found) for stage, found in self.trials.items()}
         by_answer: dict[tuple[str, ...], list[Trial]] = {}
-        for trial in trials.get("constants", []):
+        for trial in (*trials.get("constants", []), *trials.get("usual", [])):
             by_answer.setdefault(trial.ask.label, []).append(trial)
         means = [mean for found in by_answer.values() if (mean := mean_of(found)) is not None]
         return scale_of(

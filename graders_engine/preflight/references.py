@@ -17,6 +17,7 @@ from graders_engine.language.scope import Scope
 from graders_engine.language.span import SourceError
 from graders_engine.language.template import Template
 from graders_engine.preflight.grader_facts import CHANNELS, GraderFacts
+from graders_engine.preflight.schemas.fits import fitted
 
 Confidence = Literal["given", "derived", "guessed"]
 """Whether the user named the answer, the grader's templates imply it, or a field's name suggests it."""
@@ -57,16 +58,26 @@ class ReferenceSource:
     marked: bool = False
     _template: Any = None
     _facts: GraderFacts | None = None
+    _schema: Mapping[str, Any] | None = None
 
     def sample_of(self, item: Any) -> Sample | None:
         """The reference answer of a row; None if it has none."""
         if self._template is not None:
-            return _rendered(self._template, item)
+            return self._fitted(_rendered(self._template, item))
         if self.field:
             if not isinstance(item, Mapping) or item.get(self.field) is None:
                 return None
             return as_text(item[self.field])
-        return _derived(self._facts, item) if self._facts else None
+        return self._fitted(_derived(self._facts, item)) if self._facts else None
+
+    def _fitted(self, sample: Sample | None) -> Sample | None:
+        """An answer that templates made, with numbers in place of their texts where a schema wants them."""
+        if self._schema is None or not isinstance(sample, str) or sample.lstrip()[:1] not in "{[":
+            return sample
+        try:
+            return as_text(fitted(json.loads(sample), self._schema, self._schema))
+        except (ValueError, RecursionError):
+            return sample
 
 
 def reference_source(
@@ -75,6 +86,7 @@ def reference_source(
     *,
     field: str | None = None,
     template: str | None = None,
+    schema: Mapping[str, Any] | None = None,
 ) -> ReferenceSource | None:
     """Where the reference answers of these items come from; None if there are none.
 
@@ -83,18 +95,19 @@ def reference_source(
         rows: some items.
         field: the field that the user named.
         template: the template that the user gave.
+        schema: that of the job's response format, to which answers that templates make are fitted.
 
     Raises:
         InvalidRequest: the template cannot be read.
     """
     if template is not None:
-        return ReferenceSource("given", _template=_compiled(template))
+        return ReferenceSource("given", _template=_compiled(template), _schema=schema)
     if field is not None:
         return ReferenceSource("given", field)
     if facts is None:
         return None
     if any(_derived(facts, item) is not None for item in rows):
-        return ReferenceSource("derived", _facts=facts)
+        return ReferenceSource("derived", _facts=facts, _schema=schema)
     needed = _keys_read(facts)
     everywhere = [
         name

@@ -32,6 +32,7 @@ STAGES: tuple[Stage, ...] = (
     stages.REFERENCES,
     stages.OTHER_ROWS,
     stages.CONSTANTS,
+    stages.USUAL,
     Stage(
         samples_grade.NAME,
         samples_grade.plan,

@@ -17,6 +17,10 @@ _FAIR = (
 )  # fmt: skip
 _GAMEABLE = ("hackable", "insensitive", "beats-baseline", "follows-length")
 _SHORT_S = 1e-3
+_SAME = 5e-3
+"""Rewards that differ by less are equal as they are shown."""
+_HALF, _MOSTLY, _NO_GAIN = 0.5, 0.99, 0.01
+"""Shares of the scale between which it is said what an attack is compared with."""
 _COST = ("cost", "slow-grader", "long-prompts")
 _CORE = {
     "Fair?": "reference-not-rewarded", "Anything to learn?": "baseline-floor", "Gameable?": "hackable",
@@ -80,7 +84,7 @@ def verdicts(report: PreflightReport) -> Iterator[Verdict]:
         ("Valid?", valid, _valid(report)),
         ("Fair?", _FAIR, _fair(report.measured)),
         ("Anything to learn?", learn, _learn(report.measured)),
-        ("Gameable?", _GAMEABLE, _gameable(report.measured)),
+        ("Gameable?", _GAMEABLE, _gameable(report.measured, report.findings)),
         ("Cost?", _COST, _cost(report)),
     ):
         yield _verdict(report, question, ids, sentence)
@@ -144,7 +148,7 @@ def _learn(measured: Mapping[str, Any]) -> str:
     return "; ".join(clauses)
 
 
-def _gameable(measured: Mapping[str, Any]) -> str:
+def _gameable(measured: Mapping[str, Any], findings: Sequence[Finding]) -> str:
     best = best_attack(measured)
     if best is None:
         return ""
@@ -157,9 +161,41 @@ def _gameable(measured: Mapping[str, Any]) -> str:
         tail += f"; the response format rules out {len(ruled_out)} more"
     if lost := left_out.get("lost"):
         tail += f"; {len(lost)} more got no reward"
-    return (
-        f"best of {len(measured['attacks'])} attacks: {best['name']}, {best['mean']:.2f}{of}{tail}"
+    worst = _worst_beside(findings, best, of)
+    compared = _compared(measured, best)
+    attacks = measured["attacks"]
+    count = len([one for one in attacks if one["kind"] != "informed"] if worst else attacks)
+    return f"{worst}best of {count} attacks: {best['name']}, {best['mean']:.2f}{of}{compared}{tail}"
+
+
+def _worst_beside(findings: Sequence[Finding], best: Mapping[str, Any], of: str) -> str:
+    """The gravest finding that the best attack without the right answer is not about; empty without one."""
+    gravest = max(
+        (one for one in findings if one.id in _GAMEABLE),
+        key=lambda one: SEVERITIES.index(one.severity),
+        default=None,
     )
+    if gravest is None or gravest.id in ("hackable", "beats-baseline"):
+        return ""
+    attacks = gravest.numbers.get("attacks")
+    if not attacks:
+        return f"{gravest.id}; "
+    if attacks[0]["mean"] <= best["mean"]:
+        return f"{gravest.id}; "
+    name, mean = attacks[0]["attack"], attacks[0]["mean"]
+    return f"{gravest.id}: {name}, made of the right answer, {mean:.2f}{of}; without that answer, "
+
+
+def _compared(measured: Mapping[str, Any], best: Mapping[str, Any]) -> str:
+    """What the best attack is more than: the base model, and where half of the mark, what ignorance earns."""
+    baseline, scale = measured.get("baseline"), measured.get("scale") or {}
+    found = []
+    if baseline and best["mean"] > baseline["mean"] + _SAME:
+        found.append(f"base model {baseline['mean']:.2f}")
+    honest = scale.get("honest")
+    if honest is not None and _HALF <= best["share"] < _MOSTLY and best["gain"] > _NO_GAIN:
+        found.append(f"ignorance {honest:.2f}")
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _cost(report: PreflightReport) -> str:

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from graders_engine.cli.main import graders
 from graders_engine.preflight.table import CHECKS
 from tests.preflight.ask import EXACT, SUMS, write_rows
+from tests.preflight.graders import job
 
 CONTAINS = {**EXACT, "operation": "ilike"}
 
@@ -290,3 +291,15 @@ def test_samples_that_cannot_be_read_or_belong_to_no_row_are_named_by_their_line
         "1 of 3 samples cannot be read, and is left out.": [3],
         "1 of 3 samples belongs to no row of the files, and is left out.": [2],
     }
+
+
+def test_a_job_in_place_of_the_grader_is_the_job_too(folder: Path) -> None:
+    (folder / "job.json").write_text(json.dumps(job()), encoding="utf-8")
+    arguments = ("preflight", "--train", "train.jsonl", "--json")
+    answers = [
+        json.loads(CliRunner().invoke(graders, [*arguments, *given]).stdout)
+        for given in (["job.json"], ["--grader", "@job.json"], ["--job", "job.json"])
+    ]
+    first, *others = ([one["fine"], one["not_checked"], one["inputs"]] for one in answers)
+    assert all(other == first for other in others)
+    assert not [one for one in first[1] if one["why"] == "no --job"]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from graders_engine.graders.base import GraderSpec
 from graders_engine.graders.python import PythonGrader
 from graders_engine.graders.string_check import StringCheckGrader
+from graders_engine.preflight.attacks.fill import PLAIN, Field, FieldValues, Fill
 from graders_engine.preflight.attacks.ruled_out import is_ruled_out, strict_schema
 from graders_engine.preflight.attacks.skeleton import (
     from_paths,
@@ -202,23 +203,52 @@ class Context:
         values = (json_of(text_of(answer)) for answer in answers)
         return next((value for value in values if value is not None), None)
 
-    def skeleton(self, row: TrainingRow) -> Callable[[Any], Any] | None:
-        """Makes JSON of the expected form with a text in each of its texts; None if no JSON is expected."""
+    @functools.cached_property
+    def usual(self) -> FieldValues:
+        """What right answers that are JSON have in each field; without any, what samples have."""
+        right = (answer for answer in self._right.values() if answer)
+        given = [value for one in right if (value := json_of(text_of(one))) is not None]
+        samples = self.samples if self._names_json else ()
+        return FieldValues(
+            given or (value for one in samples if (value := json_of(text_of(one))) is not None)
+        )
+
+    @functools.cached_property
+    def usual_answer(self) -> Sample | None:
+        """A JSON answer with the usual value in each field; None where no value is usual."""
+        if not isinstance(self._any_form, dict) or not self.usual.repeated:
+            return None
+        return to_text(self.usual.guess(self._any_form))
+
+    def _fill(self, own: Any, *, guessed: bool) -> Fill:
+        if guessed:
+            return Fill(self.usual, PLAIN.right, self.is_strict)
+        return Fill(PLAIN.usual, FieldValues([] if own is None else [own]), self.is_strict)
+
+    def skeleton(self, row: TrainingRow, *, guessed: bool = True) -> Callable[[Any], Any] | None:
+        """Makes JSON of the expected form with a text in each of its texts; None if no JSON is expected.
+
+        Args:
+            row: the row that it is for.
+            guessed: whether the other fields have the values that right answers usually have; else wrong
+                ones, so that none is right by chance.
+        """
         if "output_json" not in self.facts.channels and self._any_form is None:
             return None
-        if self.schema is not None:
-            return lambda text: from_schema(self.schema, text)
         own = self.right(row)
         value = json_of(text_of(own)) if own is not None else None
+        fill = self._fill(value, guessed=guessed)
+        if self.schema is not None:
+            return lambda text: from_schema(self.schema, text, fill)
         form = self._any_form if value is None else value
         if form is not None:
-            return lambda text: from_value(form, text)
+            return lambda text: from_value(form, text, fill)
         return (lambda text: from_paths(self._paths, text)) if self._paths else None
 
-    def frames(self, row: TrainingRow) -> list[Frame]:
+    def frames(self, row: TrainingRow, *, guessed: bool) -> list[Frame]:
         """Where a text is put, other than as the whole answer."""
         found = [self._text_frame] if self._text_frame else []
-        if (made := self.skeleton(row)) is not None:
+        if (made := self.skeleton(row, guessed=guessed)) is not None:
             found.append(Frame("in JSON", lambda text: to_text(made(text))))
         return found
 
@@ -248,15 +278,10 @@ class Context:
         return _labels(texts) or list(dict.fromkeys(texts_in_schema(self.schema)))[:MAX_CANDIDATES]
 
     @functools.cached_property
-    def candidate_parts(self) -> dict[str, list[str]]:
-        """The labels of each text of a JSON answer, by its key; only keys that have few different ones."""
-        by_key: dict[str, list[str]] = {}
-        for answer in self._right.values():
-            value = json_of(text_of(answer)) if answer is not None else None
-            for key, part in value.items() if isinstance(value, dict) else ():
-                if isinstance(part, str) and part:
-                    by_key.setdefault(key, []).append(part)
-        return {key: labels for key, texts in by_key.items() if (labels := _labels(texts))}
+    def candidate_fields(self) -> dict[Field, list[str]]:
+        """The labels of each text of a JSON answer, by its field; only of fields that have few."""
+        texts = self.usual.texts().items()
+        return {field: labels for field, some in texts if (labels := _labels(some))}
 
     def options_in(self, row: TrainingRow) -> list[tuple[str, str]]:
         """(letter, text) of the options that a prompt lists: `A. red`, `B) blue`, `- C: green`."""

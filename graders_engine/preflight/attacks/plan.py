@@ -67,7 +67,8 @@ def variants_of(attack: Attack, row: TrainingRow, context: Context) -> Iterator[
         yield variant, sample
         if not attack.framed or not isinstance(sample, str) or _is_json(sample):
             continue
-        for frame in context.frames(row):
+        # What has no content must not hold a right value by chance; what guesses holds the usual ones.
+        for frame in context.frames(row, guessed=attack.kind != "free"):
             yield f"{variant}, {frame.name}", frame.put(sample)
 
 

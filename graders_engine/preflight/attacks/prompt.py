@@ -36,11 +36,19 @@ def _numbers(row: TrainingRow, _: Context) -> Mapping[str, Sample]:
 
 def _form(row: TrainingRow, context: Context) -> Mapping[str, Sample]:
     found: dict[str, Sample] = {}
-    if (made := context.skeleton(row)) is not None:
-        found["made-up values"] = to_text(_numbers_set(made("value")))
+    if (made := context.skeleton(row, guessed=False)) is not None:
+        found["made-up values"] = _made_up(made("value"), row, context)
         if others := [one for one in context.others(row) if json_of(text_of(one)) is not None]:
             found["values of another row"] = others[0]
     return found
+
+
+def _made_up(value: object, row: TrainingRow, context: Context) -> Sample:
+    """Wrong values; where no right ones are known, such as a grader may take for missing are left out."""
+    own = context.right(row)
+    changed = to_text(_numbers_set(value))
+    known = own is not None and json_of(text_of(own)) is not None
+    return to_text(value) if known or context.is_ruled_out(changed) else changed
 
 
 def _numbers_set(value: object) -> object:
@@ -49,7 +57,7 @@ def _numbers_set(value: object) -> object:
         return {key: _numbers_set(part) for key, part in value.items()}
     if isinstance(value, list):
         return [_numbers_set(part) for part in value]
-    return value if isinstance(value, str) else 1
+    return value if isinstance(value, str) or value else 1
 
 
 def _expects_json(context: Context) -> bool:

@@ -34,7 +34,7 @@ def _empty(row: TrainingRow, context: Context) -> Mapping[str, Sample]:
     found: dict[str, Sample] = {"nothing": ""}
     if context.reads_json:
         found |= {"{}": "{}", "[]": "[]", "null": "null"}
-    if (made := context.skeleton(row)) is not None:
+    if (made := context.skeleton(row, guessed=False)) is not None:
         found["all null"] = to_text(_nulls(made("")))
     return found
 

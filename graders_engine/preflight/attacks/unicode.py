@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from graders_engine.preflight.attacks.attack import Attack
 from graders_engine.preflight.attacks.context import Context
+from graders_engine.preflight.attacks.fill import changed_texts
 from graders_engine.preflight.data_file import TrainingRow
 from graders_engine.preflight.references import Sample
 from graders_engine.preflight.sample_parts import each_text, json_of, text_of, to_text
@@ -32,7 +34,15 @@ def _disguised(row: TrainingRow, context: Context) -> Mapping[str, Sample]:
     wrong = text_of(others[0])[:_CHARS] if others else "wrong answer"
     if (value := json_of(wrong)) is None:
         return dict(_changes(wrong))
-    return {name: to_text(each_text(value, _change(name))) for name in _changes("")}
+    return {name: _put(value, _change(name), context) for name in _changes("")}
+
+
+def _put(value: Any, change: Callable[[str], str], context: Context) -> Sample:
+    """A JSON value with its texts changed, those aside that the job's response format keeps as they are."""
+    changed = to_text(each_text(value, change))
+    if not context.is_ruled_out(changed):
+        return changed
+    return to_text(changed_texts(value, change, lambda other: context.is_ruled_out(to_text(other))))
 
 
 def _change(name: str) -> Callable[[str], str]:

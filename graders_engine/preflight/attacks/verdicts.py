@@ -25,7 +25,7 @@ from graders_engine.preflight.check import BUDGET_SPENT
 from graders_engine.preflight.commands import command_of
 from graders_engine.preflight.findings import Finding, NotChecked, Severity
 from graders_engine.preflight.inputs import Inputs
-from graders_engine.preflight.reward_scale import REWARDED, RewardScale
+from graders_engine.preflight.reward_scale import REWARDED, SAME, RewardScale
 from graders_engine.preflight.showing import location, see
 
 SILENCED_BY = (
@@ -35,6 +35,8 @@ SILENCED_BY = (
 INTERVAL_SLACK = 0.10
 """By which the lower end of an interval may be below the limit."""
 _BLIND_GAIN, _INFO_GAIN = 0.25, 0.20
+_MORE = 0.01
+"""Gain from which on an attack earns more than ignorance, and not as much."""
 _ABOVE_BASELINE, _ABOVE_BASELINE_GAIN = 0.10, 0.10
 _INFORMED_GAIN, _INFORMED_INFO_GAIN = 0.50, 0.30
 _FEWEST_ROWS = 2
@@ -105,7 +107,12 @@ def _severity(one: Earned, inputs: Inputs, scale: RewardScale) -> Severity | Non
         warns = above or _is_much_for_a_guess(one, inputs, scale)
     if warns:
         return "warning"
-    return "info" if one.gain >= _INFO_GAIN else None
+    beats = one.gain > _MORE and _is_half(one, inputs)  # half of the mark is never fine
+    return "info" if beats or one.gain >= _INFO_GAIN else None
+
+
+def _is_half(one: Earned, inputs: Inputs) -> bool:
+    return one.share >= inputs.options.limit("attack") - SAME
 
 
 def _is_much(one: Earned, inputs: Inputs, more: float = 0.0) -> bool:

@@ -62,7 +62,7 @@ def _dropped(answer: Answer) -> Iterator[Corruption]:
 def _added(answer: Answer) -> Iterator[Corruption]:
     value = answer.value
     if answer.closed and isinstance(value, Mapping):
-        yield Corruption("extra-key", "the keys", answer.with_value({**value, "comment": "no"}))
+        yield Corruption("extra-key", "the answer", answer.with_value({**value, "comment": "no"}))
 
 
 def _lists(answer: Answer) -> Iterator[tuple[Path, list[Any]]]:
@@ -101,7 +101,7 @@ OPERATORS = (
     Operator("swap-fields", "two values exchanged", _swapped),
     Operator("drop-key", "the key left out", _dropped),
     Operator(
-        "extra-key", "one more, which the schema does not allow,", _added, harmless_alone=True
+        "extra-key", "a key added that the schema does not allow", _added, harmless_alone=True
     ),
     Operator("list-drop", "an element left out", _element_dropped),
     Operator("list-duplicate", "an element twice", _element_twice, harmless_alone=True),

@@ -37,6 +37,8 @@ def _plan(inputs: Inputs, rows: int) -> Iterator[Ask]:
         tools = [tool.name for tool in context.offered(row)]
         taken = Answer(answer, context.others(row), _is_closed(context.schema), tools, choice)
         for corruption in corruptions_of(taken):
+            if context.is_ruled_out(corruption.sample):
+                continue  # no model can give it, so that training meets no such answer
             label = (corruption.operator, corruption.field)
             drawn.setdefault(label, []).append((row, corruption))
     for row, corruption in _evenly(drawn, max(MOST * rows // ROWS, 1)):

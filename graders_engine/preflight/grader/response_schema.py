@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from graders_engine.language.scope import Step
 from graders_engine.preflight.schemas.form import given_format
-from graders_engine.preflight.schemas.walk import NOTHING, referred
+from graders_engine.preflight.schemas.walk import target_of, types_in
 
 Presence = Literal["required", "optional", "open", "absent"]
 """What a schema says of a key: always there, allowed and named, allowed but not named, or not allowed."""
@@ -127,22 +127,10 @@ def _merged(parts: Sequence[Any]) -> Mapping[str, Any]:
     return {"properties": properties, "required": required, "additionalProperties": not closed}
 
 
-def target_of(root: Mapping[str, Any], reference: str) -> Any:
-    """What a local reference stands for in a schema; True, which allows everything, if it is not there."""
-    found = referred(root, reference)
-    return True if found is NOTHING else found
-
-
 def _holds_text(schema: Mapping[str, Any]) -> bool:
     """Whether a value may be a text, in which JSON may stand."""
     types = types_in(schema)
     return "string" in types
-
-
-def types_in(schema: Mapping[str, Any]) -> Sequence[Any]:
-    """The types that a schema names."""
-    found = schema.get("type")
-    return found if isinstance(found, list) else [found] if found else []
 
 
 def _listed(schema: Mapping[str, Any], key: str) -> Sequence[Any]:

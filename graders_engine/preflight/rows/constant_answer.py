@@ -2,7 +2,8 @@
 
 Why: a model finds the answer that is most often right, gives it always, and stops to look at the question.
 
-Example: of 40 rows 32 have the label `spam`: always answering `spam` earns 0.8.
+Example: of 40 rows 32 have the label `spam`: always answering `spam` earns 0.8. Of JSON, the answer with the
+most usual value in each field is tried as well, also where all right answers differ.
 
 To mend it: balance the rows, or give the rarer answers more weight in the reward.
 
@@ -27,14 +28,16 @@ _SHOWN = 3
 
 
 def _ask(inputs: Inputs) -> Answer:
-    scale, trials = inputs.scale, inputs.trials.get("constants", ())
+    scale, trials = inputs.scale, [*inputs.trials.get("constants", ())]
+    usual = [*inputs.trials.get("usual", ())]
     if scale is None or not inputs.sure_references:
         return NotChecked(inputs.why_unsure)
-    if not trials:
+    usual_mean = mean_of(usual)
+    if not trials and (usual_mean is None or scale.share(usual_mean) < _HALF):
         return NotChecked("the answers are too many for one of them to be always right")
-    if not rewards_in(trials):
+    if not rewards_in([*trials, *usual]):
         return NotChecked("no answer that was given to all rows has a reward")
-    return _findings(inputs, scale, _by_answer(trials))
+    return _findings(inputs, scale, _by_answer([*trials, *usual]))
 
 
 def _by_answer(trials: Iterable[Trial]) -> dict[tuple[str, ...], list[Trial]]:
@@ -48,7 +51,9 @@ def measured(inputs: Inputs) -> Any:
     """What always giving each answer earns, the best first; None if none was graded."""
     found = [
         {"mean": mean, "rows": len(rewards_in(trials)), "sample": shortened(trials[0])}
-        for trials in _by_answer(inputs.trials.get("constants", ())).values()
+        for trials in _by_answer(
+            (*inputs.trials.get("constants", ()), *inputs.trials.get("usual", ()))
+        ).values()
         if (mean := mean_of(trials)) is not None
     ]
     return sorted(found, key=lambda one: -one["mean"]) or None
@@ -70,12 +75,20 @@ def _findings(
         "constant-answer",
         "warning" if grave else "info",
         f"Always answering {excerpt(answer)} earns {number(means[best])}, {percent(share)} of the scale, "
-        f"over {len(by_answer[best])} rows with {len(by_answer)} different answers.",
+        f"over {len(by_answer[best])} rows{_of_which(best, by_answer)}.",
         "Balance the rows, or give the rarer answers more weight.",
         where=[location(inputs, trial.ask.line) for trial in earning[:_SHOWN]],
         rows=len(by_answer[best]),
         numbers={"mean": means[best], "share": share, "answers": len(by_answer)},
     )
+
+
+def _of_which(best: tuple[str, ...], by_answer: dict[tuple[str, ...], list[Trial]]) -> str:
+    """How the best answer came about."""
+    if by_answer[best][0].ask.stage == "usual":
+        return ": it has the most usual value of each field"
+    count = sum(found[0].ask.stage == "constants" for found in by_answer.values())
+    return f" with {count} different answers"
 
 
 CHECK = Check(

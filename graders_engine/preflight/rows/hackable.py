@@ -1,9 +1,18 @@
 """An answer that holds no answer earns much: empty text, a copy of the prompt, all labels at once.
 
 It is written without knowing what is right, so a model can learn to write it. The best wording of each attack
-counts, with one wording for all rows. Warned of is what earns half of the full mark, or more than the base
-model's samples do; what can be written knowing the prompt must also earn more than other rows' right answers
-and the best constant answer do.
+counts, with one wording for all rows. What it earns is measured on the scale from nothing to full marks, and
+from ignorance to full marks: ignorance is the most of other rows' right answers, the best answer that is the
+same for all rows, and, of JSON, the answer with the usual value of each field.
+
+Warned of is an attack without content (empty, filler) that earns half of full marks (the limit `attack`), or
+a tenth of the scale more than the base model's samples. One that is written from the prompt or the form of
+answers (prompt-copy, all-candidates) must earn half of full marks and a quarter of the way from ignorance to
+full marks; or a tenth of the scale more than the base model and a tenth of that way; or full marks (0.99);
+with nothing to compare it to, three quarters. The lower end of the 95 % interval may be a tenth below half.
+
+For information is what earns half of full marks and more than ignorance, but too little for a warning, and
+what earns a fifth of the way from ignorance to full marks. All else is fine.
 
 Why: training finds what is rewarded. A model that can be paid for nothing, or for a trick, will be.
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from graders_engine.graders.endpoint import EndpointGrader
+from graders_engine.preflight.attacks.context import Context
+from graders_engine.preflight.attacks.plan import ROWS, spread
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.references import Sample
 from graders_engine.preflight.trials import Ask, Stage, sample_key
@@ -74,6 +76,17 @@ def _constants(inputs: Inputs, rows: int) -> Iterator[Ask]:
             yield Ask("constants", line, item, answer, (sample_key(answer),))
 
 
+def _usual(inputs: Inputs, rows: int) -> Iterator[Ask]:
+    context = Context.of(inputs)
+    answer = context.usual_answer if context else None
+    if context is None or answer is None or inputs.references is None:
+        return
+    for row in spread(
+        context.rows, rows
+    ):  # those that are attacked: what is compared is of the same rows
+        yield Ask("usual", row.line, row.item, answer, ("usual values",))
+
+
 REFERENCES = Stage(
     "references", _references, 30,
     ("grader-fails", "unstable", "constant-reward", "reference-not-rewarded", "weak-contrast",
@@ -83,3 +96,5 @@ OTHER_ROWS = Stage(
     "others", _others, 30, ("constant-reward", "weak-contrast", "hackable", "insensitive")
 )
 CONSTANTS = Stage("constants", _constants, 30, ("constant-answer", "hackable", "insensitive"))
+USUAL = Stage("usual", _usual, ROWS, ("constant-answer", "hackable", "insensitive"))
+"""One JSON answer for all rows that has in each field what right answers have most often."""

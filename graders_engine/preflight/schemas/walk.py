@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -88,3 +88,15 @@ def referred(root: Any, reference: str) -> Any:
         else:
             value = value.get(key, NOTHING) if isinstance(value, Mapping) else NOTHING
     return value
+
+
+def target_of(root: Mapping[str, Any], reference: str) -> Any:
+    """What a local reference stands for in a schema; True, which allows everything, if it is not there."""
+    found = referred(root, reference)
+    return True if found is NOTHING else found
+
+
+def types_in(schema: Mapping[str, Any]) -> Sequence[Any]:
+    """The types that a schema names."""
+    found = schema.get("type")
+    return found if isinstance(found, list) else [found] if found else []

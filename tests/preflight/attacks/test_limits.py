@@ -34,6 +34,7 @@ from tests.preflight.attacks.graders import (
 
 SCALE = RewardScale(0.0, 2.0, floor=0.4)
 OPEN_SCALE = RewardScale(0.0, 2.0)
+SMALL = RewardScale(0.0, 1.0, floor=0.45)
 
 
 def trial(reward: float, *again: float) -> Trial:
@@ -87,6 +88,10 @@ def test_what_needs_the_prompt_must_earn_more_than_ignorance_and_what_has_no_con
 ):
     balanced = RewardScale(0.0, 1.0, floor=0.5, best_constant=0.5)
     assert severity_of(earned("all-candidates", 0.5, 0.45, balanced), inputs(), balanced) is None
+    # Half of full marks, and more than ignorance earns, is told of, as `--explain hackable` says.
+    assert severity_of(earned("all-candidates", 0.55, 0.5, balanced), inputs(), balanced) == "info"
+    assert severity_of(earned("all-candidates", 0.49, 0.4, SMALL), inputs(), SMALL) is None
+    assert severity_of(earned("all-candidates", 0.51, 0.4, SMALL), inputs(), SMALL) == "info"
     assert severity_of(earned("empty", 0.5, 0.45, balanced), inputs(), balanced) == "warning"
     assert (
         severity_of(earned("all-candidates", 0.63, 0.5, balanced), inputs(), balanced) == "warning"

@@ -97,7 +97,7 @@ def test_two_texts_are_exchanged() -> None:
 def test_a_key_is_added_where_the_schema_allows_none() -> None:
     assert not changed("extra-key", '{"a": 1}')
     assert changed("extra-key", '{"a": 1}', closed=True) == {
-        "the keys": '{"a": 1, "comment": "no"}'
+        "the answer": '{"a": 1, "comment": "no"}'
     }
 
 

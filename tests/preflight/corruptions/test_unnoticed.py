@@ -24,6 +24,7 @@ from tests.preflight.attacks.graders import (
     row,
     similarity,
 )
+from tests.preflight.graders import job, json_schema, object_of
 
 ORDERS = [
     row("q", out={"total": f"{17 + 31 * n}.50", "city": a.title(), "reason": f"it is {n}"})
@@ -41,6 +42,22 @@ def test_fields_that_may_be_anything_come_first(tmp_path: Path) -> None:
     assert finding.severity == "warning"
     assert finding.message.startswith("`total` may be anything: ")
     assert finding.numbers["anything"] == ["total"]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_key_that_no_model_can_write_is_no_wrong_version(tmp_path: Path, strict: bool) -> None:
+    text = {"type": "string"}
+    form = json_schema(object_of({"total": text, "city": text}))
+    form["json_schema"]["strict"] = strict
+    both = multi("0.5 * total + 0.5 * city", total=key("total"), city=key("city"))
+    report = ask(tmp_path, both, ORDERS, job=job(form), select=("corruption-unnoticed",))
+    if strict:
+        assert "corruption-unnoticed" in report.fine
+    else:
+        assert only(report, "corruption-unnoticed").message == (
+            "12 of 12 answers with a key added that the schema does not allow in the answer earn what the "
+            "right answer earns."
+        )
 
 
 def test_fields_that_only_explain_are_no_warning(tmp_path: Path) -> None:
