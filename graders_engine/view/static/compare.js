@@ -1,6 +1,6 @@
 // Two runs over the same rows: their figures, what became of each row, and a row of both beside each other.
 
-import { aligned, count, h, fromTree, mean, plural, replace, shown, visible } from "./dom.js";
+import { aligned, count, fixed, fromTree, h, inMean, mean, plural, replace, shown, signed, visible } from "./dom.js";
 import { NAMES, moved, pairView } from "./pair.js";
 import { changed, compareHref, withQuery } from "./state.js";
 import { excerptNodes, rowName } from "./table.js";
@@ -28,11 +28,9 @@ const pickers = (runs, query, go) => {
   return ["a", "b"].map((name) => h("label", { class: "picker" }, h("b", {}, name.toUpperCase()), select(name)));
 };
 
-const signed = (value) => `${value > 0 ? "+" : ""}${value.toFixed(4)}`;
-
 // The sub-rewards whose means differ, the most first: all of them, with both means, stand below the rows.
 const partsLine = ({ sub_rewards: parts }) => {
-  const found = Object.entries(parts).filter(([, { difference: by }]) => by && Number(by.value.toFixed(4)));
+  const found = Object.entries(parts).filter(([, { difference: by }]) => by && Number(fixed(by.value, 4)));
   found.sort(([, one], [, other]) => Math.abs(other.difference.value) - Math.abs(one.difference.value));
   const part = ([key, { difference: by }]) => {
     const isSure = by.low > 0 || by.high < 0;
@@ -215,7 +213,7 @@ class Compare {
       problems,
       h("table", { class: "pair-table" }, h("caption", { class: "unseen" }, "Rows of both runs"),
         h("thead", {}, h("tr", {}, head("row", "row", this.sortLink("Row", "row", "row")), head("before", "number", this.sortLink("A", "before", "-before")), head("after", "number", this.sortLink("B", "after", "-after")),
-          head("move", "number", this.sortLink("Change", "move", "-move")), this.hasParts() && h("th", { scope: "col", class: "moved-part", title: "The parts that changed, the most first" }, "What changed"), h("th", { scope: "col", class: "id" }, "Id"), h("th", { scope: "col", class: "text-cell" }, "Sample of B"))),
+          head("move", "number move", this.sortLink("Change", "move", "-move")), this.hasParts() && h("th", { scope: "col", class: "moved-part", title: "The parts that changed, the most first" }, "What changed"), h("th", { scope: "col", class: "id" }, "Id"), h("th", { scope: "col", class: "text-cell" }, "Sample of B"))),
         h("tbody", {}, rows.map((row) => this.rowOf(row)))));
     const to = (next, label, rel) => next >= 1 && next <= pages
       ? h("a", { class: "button", href: this.address({ page: next > 1 ? next : null, row: null }), rel }, label)
@@ -230,7 +228,8 @@ class Compare {
   }
 
   rowOf(row) {
-    const reward = (value, status, blame) => [status === "scored" ? null : h("span", { class: `dot ${status}`, title: blame ? `${status} by ${blame}` : status }), " ", value === null ? h("span", { class: "quiet" }, "-") : aligned(value)];
+    const reward = (value, status, blame) => (status === "scored" ? aligned(value)
+      : [h("span", { class: `dot ${status}`, title: `${status}${blame ? ` by ${blame}` : ""}, ${inMean(value)}` }), " ", h("span", { class: "quiet" }, "-")]);
     const change = row.before !== null && row.after !== null ? row.after - row.before : null;
     const link = h("a", { href: this.address({ row: row.a }), class: "row-link" }, rowName(row.a), row.a === row.b ? null : h("span", { class: "quiet small" }, ` · ${row.b}`));
     const words = { newly_invalid: "newly invalid", newly_failed: "no answer", newly_valid: "newly valid" };

@@ -1,6 +1,6 @@
 // The table of rows; on a narrow screen its rows are cards.
 
-import { aligned, count, h, number, placesOf, replace, seconds, shown, tint } from "./dom.js";
+import { aligned, count, fixed, h, inMean, number, ownReward, placesOf, replace, seconds, shown, tint } from "./dom.js";
 import { changed, remember, remembered, runHref, withQuery, filtersOf } from "./state.js";
 
 // More sub-rewards than this are a strip of squares.
@@ -36,19 +36,18 @@ export const squares = (keys, values) =>
 export const statusOf = (row) => {
   if (row.status === "scored") return row.flags.length ? ["scored", `, ${brief(row.flags[0])}`] : ["scored"];
   const flag = row.flags[0];
-  const uncounted = row.reward === null ? ", in no mean" : "";
-  return row.status === "invalid" && flag ? [brief(flag), uncounted] : [row.status];
+  return row.status === "failed" ? ["failed"] : [flag ? brief(flag) : row.status, `, ${inMean(row.reward)}`];
 };
 const brief = (flag) => flag.replace(/_error$/, "").replace(/_/g, " ");
 
 const status = (row) =>
-  h("span", { class: "status", title: [row.status, row.blame && `because of the ${row.blame}`, ...row.flags].filter(Boolean).join(", ") },
+  h("span", { class: "status", title: [row.status, row.status !== "scored" && inMean(row.reward), row.blame && `because of the ${row.blame}`, ...row.flags].filter(Boolean).join(", ") },
     h("span", { class: `dot ${row.status}` }), h("span", {}, shown(statusOf(row).join(""))),
     row.flags.length > 1 && h("span", { class: "quiet" }, ` +${row.flags.length - 1}`));
 
 // All columns of a run: {name, label, sort, hideable}.
 export const columnsOf = (keys) => [
-  { name: "row", label: "Row", sort: "row", first: "row" },
+  { name: "row", label: "Row", title: "Its line in the data set, and which of the line's samples it is", sort: "row", first: "row" },
   { name: "reward", label: "Reward", sort: "reward", first: "-reward", number: true },
   ...(keys.length > MOST_COLUMNS
     ? [{ name: "squares", label: "Parts", hideable: true }]
@@ -96,7 +95,7 @@ const cellOf = (column, row, keys, linkTo, places) => {
     case "row":
       return h("th", { scope: "row", role: "rowheader", class: "row" }, h("a", { href: linkTo(row), class: "open" }, rowName(row.row)));
     case "reward":
-      return h("td", { role: "cell", class: "number reward" }, aligned(row.reward, places, { class: row.reward === null ? "none" : "" }));
+      return h("td", { role: "cell", class: "number reward" }, aligned(ownReward(row), places, { class: row.status === "scored" ? "" : "none" }));
     case "squares":
       return h("td", { role: "cell", class: "strip" }, squares(keys, row.sub_rewards));
     case "status":
@@ -108,7 +107,7 @@ const cellOf = (column, row, keys, linkTo, places) => {
     case "length":
       return h("td", { role: "cell", class: "number length" }, count(row.length));
     case "seconds":
-      return h("td", { role: "cell", class: "number time", title: seconds(row.seconds) }, row.seconds === null ? "-" : (1000 * row.seconds).toFixed(2));
+      return h("td", { role: "cell", class: "number time", title: seconds(row.seconds) }, row.seconds === null ? "-" : fixed(1000 * row.seconds, 2));
     default: {
       const value = row.sub_rewards[keys.indexOf(column.key)];
       return h("td", { role: "cell", class: "number sub" }, aligned(value, places, { class: `cell ${tint(value)}` }));
@@ -121,7 +120,7 @@ const cellOf = (column, row, keys, linkTo, places) => {
 export const drawTable = (place, { run, path, query, data, open, hidden = hiddenOf(run), linkTo = (row) => withQuery(path, changed(query, { row: row.row, page: data.page > 1 ? data.page : null })) }) => {
   const columns = columnsOf(data.keys).filter(({ name }) => !hidden.has(name));
   const valuesOf = ({ name, key }) =>
-    name === "reward" ? data.rows.map((row) => row.reward) : key ? data.rows.map((row) => row.sub_rewards[data.keys.indexOf(key)]) : [];
+    name === "reward" ? data.rows.map(ownReward) : key ? data.rows.map((row) => row.sub_rewards[data.keys.indexOf(key)]) : [];
   const places = columns.map((column) => placesOf(valuesOf(column)));
   const head = (column) => {
     const order = column.sort && orderOf(query, column);
