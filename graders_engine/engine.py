@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from graders_engine import metrics
 from graders_engine.compiled import CompiledGrader, ScopeOf
 from graders_engine.errors import LifecycleError
-from graders_engine.graders.base import RewardsDiffer, Services
-from graders_engine.graders.verdict import has_verdict
+from graders_engine.graders.base import RewardsDiffer, Services, has_verdict
 from graders_engine.models.judges import JudgeRegistry
 from graders_engine.models.network.late_client import LateClient
 from graders_engine.outcome import RowOutcome

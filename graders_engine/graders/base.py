@@ -18,7 +18,7 @@ from graders_engine.language.template import Variable
 from graders_engine.outcome import BLAMES, Failure, Flag, Outcome, failed
 
 if TYPE_CHECKING:
-    from graders_engine.models.base import ModelBackend
+    from graders_engine.models.base import ModelBackend, ModelReply, ModelRequest
     from graders_engine.models.http import JsonClient
     from graders_engine.sandbox.base import Sandbox
 
@@ -216,6 +216,13 @@ FLAG_OF: dict[type[errors.GradingError], Flag] = {
     errors.EndpointUnparsable: Flag.ENDPOINT_INTERNAL,
 }
 """The flag of each exception; a test checks that none is missing."""
+
+
+def has_verdict(reply: ModelReply, request: ModelRequest) -> bool:
+    """As `verdict.has_verdict`, which is imported when a judge has answered: most graders ask none."""
+    from graders_engine.graders import verdict
+
+    return verdict.has_verdict(reply, request)
 
 
 class RewardsDiffer(errors.RunStopped):
