@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import graders_engine
 from graders_engine import Engine
 from graders_engine.dataset.scoring.score import score_file
-from graders_engine.report.formatting import format_number
+from graders_engine.report.formatting import (
+    format_mean,
+    format_number,
+    format_percent,
+    format_seconds,
+)
 from graders_engine.report.html.page import report_page
 from graders_engine.report.html.rendering import environment, script_of, source_of
 from tests.report.browser import Page, find_browser, visit
 from tests.report.conftest import HOSTILE, Run, read
 from tests.view import hostile_rows
 
+PACKAGE = Path(graders_engine.__file__).parent
 BROWSER = find_browser()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome on the PATH")
 
@@ -142,17 +151,48 @@ def test_a_run_without_rows_has_a_page_without_a_table(tmp_path: Path) -> None:
 
 def test_numbers_are_written_as_in_the_rest_of_the_report(page_file: Path) -> None:
     numbers = [0, 1, -1, 0.9, 0.8999999999999999, 1 / 3, 2e-3, 1e-3, 9.9e-4, 1234.5678, 1e6, 123456.5, -0.25,
-               2.5e-7, 1e300, -12345678.9, 41, 0.00005]  # fmt: skip
+               2.5e-7, 1e300, -12345678.9, 41, 0.00005, 0.000099999, 1e7, 12345678.9]  # fmt: skip
+    # Half way between two numbers, for each way of writing: 0.53125 is, 0.00005 is a bit more.
+    halves = [sign * half / 64 for half in range(1, 130) for sign in (1, -1)]
+    halves += [1e6 + 5000 * odd for odd in range(1, 30, 2)] + [
+        2.0**power + 0.5 for power in range(30)
+    ]
+    halves += [1e7 + odd / 2 for odd in range(1, 30, 2)] + [
+        1e8 + 5 * odd for odd in range(1, 30, 2)
+    ]
+    rewards = numbers + halves
+    shares = [one for one in rewards if abs(one) < 1e6]
+    times = list(map(abs, shares))
+    forms: list[tuple[str, Callable[[float], str], list[float]]] = [
+        ("number", format_number, rewards), ("mean", format_mean, rewards),
+        ("percent", format_percent, shares), ("seconds", format_seconds, times),
+    ]  # fmt: skip
     script = script_of({"dom.js": source_of(environment(()), "dom.js")})
 
-    async def look(page: Page) -> list[str]:
-        texts: list[str] = await page.evaluate(
-            f"{script} {json.dumps(numbers)}.map(modules['dom.js'].number)"
-        )
-        return texts
+    async def look(page: Page) -> list[list[str]]:
+        written = "{} return {}.map((one) => modules['dom.js'].{}(one))"
+        return [
+            await page.evaluate(
+                f"(() => {{ {written.format(script, json.dumps(given), form)} }})()"
+            )
+            for form, _, given in forms
+        ]
 
     texts = visit(page_file, look)
-    assert texts == [format_number(number) for number in numbers]
+    assert texts == [[write(one) for one in given] for _, write, given in forms]
+
+
+def test_numbers_are_rounded_in_one_place() -> None:
+    """`toFixed` and `toPrecision` write 0.53125 as 0.5313 where Python, and so the reports, have 0.5312."""
+    folders = [PACKAGE / "report" / "html" / "static", PACKAGE / "view" / "static"]
+    scripts = [script for folder in folders for script in folder.glob("*.js")]
+    rounding = {
+        script.name
+        for script in scripts
+        if re.search(r"toFixed|toPrecision|toExponential", script.read_text("utf-8"))
+    }
+    assert len(scripts) > 20
+    assert rounding == {"dom.js"}
 
 
 def test_the_search_sees_whole_texts_of_items_samples_and_flags_and_marks_them(

@@ -1,6 +1,6 @@
 // Two runs over the same rows: their figures, what became of each row, and a row of both beside each other.
 
-import { aligned, count, h, fromTree, mean, plural, replace, shown, visible } from "./dom.js";
+import { aligned, count, fixed, fromTree, h, mean, plural, replace, shown, signed, visible } from "./dom.js";
 import { NAMES, moved, pairView } from "./pair.js";
 import { changed, compareHref, withQuery } from "./state.js";
 import { excerptNodes, rowName } from "./table.js";
@@ -28,11 +28,9 @@ const pickers = (runs, query, go) => {
   return ["a", "b"].map((name) => h("label", { class: "picker" }, h("b", {}, name.toUpperCase()), select(name)));
 };
 
-const signed = (value) => `${value > 0 ? "+" : ""}${value.toFixed(4)}`;
-
 // The sub-rewards whose means differ, the most first: all of them, with both means, stand below the rows.
 const partsLine = ({ sub_rewards: parts }) => {
-  const found = Object.entries(parts).filter(([, { difference: by }]) => by && Number(by.value.toFixed(4)));
+  const found = Object.entries(parts).filter(([, { difference: by }]) => by && Number(fixed(by.value, 4)));
   found.sort(([, one], [, other]) => Math.abs(other.difference.value) - Math.abs(one.difference.value));
   const part = ([key, { difference: by }]) => {
     const isSure = by.low > 0 || by.high < 0;

@@ -1,6 +1,6 @@
 // The rewards as bars, stacked scored / invalid / failed: a click filters by a bar, a drag by several.
 
-import { count, h, number, replace } from "./dom.js";
+import { count, fixed, h, number, replace } from "./dom.js";
 
 const WIDTH = 460;
 const HEIGHT = 92;
@@ -19,7 +19,7 @@ const total = (bar) => bar.scored + bar.invalid + bar.failed;
 // Counts above bars have room for four letters.
 const short = (value) => {
   if (value < 10000) return String(value);
-  return value < 1e6 ? `${Math.round(value / 1000)}k` : `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)}M`;
+  return value < 1e6 ? `${Math.round(value / 1000)}k` : `${fixed(value / 1e6, value < 1e7 ? 1 : 0)}M`;
 };
 
 const median = (values) => {

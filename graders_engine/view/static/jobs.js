@@ -1,6 +1,6 @@
 // The fine-tuning jobs of a store: how far each is, and its rewards or losses by step.
 
-import { count, h, number, replace, shown } from "./dom.js";
+import { count, fixed, h, number, replace, shown } from "./dom.js";
 import { progress, sentence, when } from "./listed.js";
 import { jobHref } from "./state.js";
 
@@ -30,7 +30,7 @@ export const curve = (points, metric) => {
   const [first, last] = [points[0][0], points.at(-1)[0]];
   const x = (step) => (last > first ? EDGE + ((WIDTH - 2 * EDGE) * (step - first)) / (last - first) : WIDTH / 2);
   const y = (value) => HEIGHT - EDGE - (high > low ? (HEIGHT - 2 * EDGE) * ((value / size - low / size) / (high / size - low / size) || 0) : HEIGHT / 2 - EDGE);
-  const place = ([step, value]) => `${x(step).toFixed(2)},${y(value).toFixed(2)}`;
+  const place = ([step, value]) => `${fixed(x(step), 2)},${fixed(y(value), 2)}`;
   const [from, to] = [known[0], known.at(-1)];
   const label = `Training ${metric} by step: ${number(from[1])} at step ${count(from[0])}, ${number(to[1])} at step ${count(to[0])}, between ${number(low)} and ${number(high)}`;
   // A part of one step is a dot: a line from it to itself.

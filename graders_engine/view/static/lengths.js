@@ -1,11 +1,11 @@
 // Whether rewards follow the length of the samples: correlations, and the mean of each quarter of length.
 
-import { count, h, mean, plural, replace, shown } from "./dom.js";
+import { count, h, mean, plural, replace, shown, signed } from "./dom.js";
 import { changed, filtersOf, runHref, withQuery } from "./state.js";
 
 const AGAIN_MS = 300;
 
-const signed = (value) => (value === null ? "-" : `${value > 0 ? "+" : ""}${value.toFixed(2)}`);
+const written = (value) => (value === null ? "-" : signed(value, 2));
 
 const verdict = (correlation) => {
   if (correlation === null) return "Either all lengths are equal, or all rewards.";
@@ -14,9 +14,9 @@ const verdict = (correlation) => {
 };
 
 const lines = ({ correlation, within, rows, unknown }) => [
-  within && h("div", {}, h("dt", {}, "Among samples of the same prompt"), h("dd", {}, h("b", { class: "within" }, signed(within.correlation)),
+  within && h("div", {}, h("dt", {}, "Among samples of the same prompt"), h("dd", {}, h("b", { class: "within" }, written(within.correlation)),
     h("span", { class: "quiet small" }, ` over ${plural(within.rows, "sample")} of ${plural(within.prompts, "prompt")}`))),
-  h("div", {}, h("dt", {}, "Among all of these rows"), h("dd", {}, h("b", { class: "overall" }, signed(correlation)), h("span", { class: "quiet small" }, ` over ${plural(rows, "row")}`))),
+  h("div", {}, h("dt", {}, "Among all of these rows"), h("dd", {}, h("b", { class: "overall" }, written(correlation)), h("span", { class: "quiet small" }, ` over ${plural(rows, "row")}`))),
   unknown > 0 && h("div", {}, h("dt", {}, "Not counted"), h("dd", {}, `${plural(unknown, "row")}, whose samples cannot be read`)),
 ];
 

@@ -1,6 +1,6 @@
 // The playground: a grader that is typed, and what changes in some rows, as one types.
 
-import { aligned, bytes, count, h, mean, number, plural, replace, save as saveFile, shown, tint } from "./dom.js";
+import { aligned, bytes, count, fixed, h, mean, number, plural, replace, save as saveFile, shown, tint } from "./dom.js";
 import { isJson, makeEditor } from "./editor.js";
 import { filtersOf, remember, remembered, runHref, withQuery } from "./state.js";
 import { textOf } from "./yaml.js";
@@ -223,13 +223,13 @@ class Playground {
   drawNeeds({ needs }) {
     this.needs.hidden = !needs;
     if (!needs) return;
-    const limit = h("input", { id: "max-cost", type: "number", min: 0, step: "any", size: 6, value: needs.cost === null ? "" : Math.max(0.01, 1.5 * needs.cost).toFixed(2) });
+    const limit = h("input", { id: "max-cost", type: "number", min: 0, step: "any", size: 6, value: needs.cost === null ? "" : fixed(Math.max(0.01, 1.5 * needs.cost), 2) });
     const ask = () => void this.attempt({ costly: true, max_cost: limit.value === "" ? null : Number(limit.value) });
     const whom = [needs.models.length ? `judges (${needs.models.join(", ")})` : "", needs.endpoints ? "an endpoint" : ""].filter(Boolean).join(" and ") || "a model for embeddings";
     replace(this.needs,
       h("p", {}, "This grader asks ", shown(whom), `. For these ${plural(needs.rows, "row")} that is up to `,
         h("b", {}, plural(needs.requests, "request")), `, about ${count(needs.tokens)} tokens, `,
-        needs.cost === null ? "at a price that is not known." : ["about ", h("b", {}, number(Number(needs.cost.toPrecision(3)))), "."]),
+        needs.cost === null ? "at a price that is not known." : ["about ", h("b", {}, needs.cost >= 1 ? fixed(needs.cost, 2) : number(needs.cost)), "."]),
       h("p", { class: "line" }, h("button", { type: "button", class: "main", on: { click: ask } }, `Ask for ${plural(needs.rows, "row")}`),
         needs.models.length && needs.cost !== null ? [h("label", { for: "max-cost" }, "and spend at most"), limit] : null));
   }

@@ -66,39 +66,68 @@ export const replace = (element, ...children) => append((element.replaceChildren
 
 // --- numbers, see formatting.py
 
+// Half way between two numbers, the even last digit is written, as Python does; JavaScript alone takes the larger one.
+// `longer` has one digit more, and no further one is lost.
+const toEven = (nearest, longer) => {
+  const shorter = longer.replace(/\.?\d$/, "");
+  return longer.endsWith("5") && /[02468]$/.test(shorter) ? shorter : nearest;
+};
+
+// With so many decimals.
+export const fixed = (value, places) => {
+  const nearest = value.toFixed(places);
+  // What has a further decimal and no more is a multiple of this power of two.
+  return Number.isInteger(value * 2 ** (places + 1)) ? toEven(nearest, value.toFixed(places + 1)) : nearest;
+};
+
+// With so many significant digits, without zeros at the end.
+const significant = (value, digits) => {
+  const [nearest, exponent] = value.toExponential(digits - 1).split("e");
+  const [longer, power] = value.toExponential(digits).split("e");
+  // Only whole numbers can be half way: fractions that small have more digits.
+  const isExact = Number.isInteger(value) && BigInt(value) % 10n ** BigInt(Math.max(0, power - digits)) === 0n;
+  const found = isExact && exponent === power ? toEven(nearest, longer) : nearest;
+  if (exponent >= -4 && exponent < digits) return String(Number(`${found}e${exponent}`));
+  return `${found.replace(/\.?0+$/, "")}e${exponent.replace(/^([+-])(\d)$/, "$10$2")}`;
+};
+
 // A number with up to four decimals; a very small or very large one with three significant digits.
 export const number = (value) => {
   if (value === null || value === undefined) return "-";
   const size = Math.abs(value);
   if (size < 1e6 && Number.isInteger(value)) return String(value + 0);
-  if (size >= 1e-3 && size < 1e6) return value.toFixed(4).replace(/\.?0+$/, "");
-  if (size >= 1e-4 && size < 1) return String(Number(value.toPrecision(3)));
-  return value.toExponential(2).replace(/\.?0+e/, "e").replace(/e([+-])(\d)$/, "e$10$2");
+  return size >= 1e-3 && size < 1e6 ? fixed(value, 4).replace(/\.?0+$/, "") : significant(value, 3);
 };
 
-// A mean has all four decimals.
+// A mean has all four decimals; a very large one has seven significant digits.
 export const mean = (value) => {
   if (value === null || value === undefined) return "-";
-  return Math.abs(value) < 1e7 ? (Math.round(value * 1e4) === 0 ? 0 : value).toFixed(4) : number(value);
+  return Math.abs(value) < 1e7 ? unsigned(fixed(value, 4)) : significant(value, 7);
 };
+
+// No sign before a zero.
+const unsigned = (text) => (Number(text) === 0 ? text.replace("-", "") : text);
+
+// A difference with its sign.
+export const signed = (value, places = 4) => `${value > 0 ? "+" : ""}${unsigned(fixed(value, places))}`;
 
 export const count = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
 
-export const percent = (share) => `${(100 * share).toFixed(1)} %`;
+export const percent = (share) => `${fixed(100 * share, 1)} %`;
 
 export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
 
 export const seconds = (value) => {
   if (value === null || value === undefined) return "-";
-  if (value >= 0.99995) return `${value.toFixed(2)} s`;
-  return value >= 0.99995e-3 ? `${(1e3 * value).toFixed(1)} ms` : `${(1e6 * value).toFixed(0)} µs`;
+  const [unit, size, places] = value >= 0.99995 ? ["s", 1, 2] : value >= 0.99995e-3 ? ["ms", 1e3, 1] : ["µs", 1e6, 1];
+  return `${fixed(size * value, places).replace(/\B(?=(\d{3})+\.)/g, ",")} ${unit}`;
 };
 
 export const bytes = (value) => {
   const units = ["B", "kB", "MB", "GB"];
   let at = 0;
   for (; value >= 1000 && at < 3; at++) value /= 1000;
-  return `${value.toFixed(at && value < 10 ? 1 : 0)} ${units[at]}`;
+  return `${fixed(value, at && value < 10 ? 1 : 0)} ${units[at]}`;
 };
 
 // How many decimals of a column are seen; null where its numbers are of other forms, such as 1e-05.

@@ -1,6 +1,6 @@
 // The table of rows; on a narrow screen its rows are cards.
 
-import { aligned, count, h, number, placesOf, replace, seconds, shown, tint } from "./dom.js";
+import { aligned, count, fixed, h, number, placesOf, replace, seconds, shown, tint } from "./dom.js";
 import { changed, remember, remembered, runHref, withQuery, filtersOf } from "./state.js";
 
 // More sub-rewards than this are a strip of squares.
@@ -108,7 +108,7 @@ const cellOf = (column, row, keys, linkTo, places) => {
     case "length":
       return h("td", { role: "cell", class: "number length" }, count(row.length));
     case "seconds":
-      return h("td", { role: "cell", class: "number time", title: seconds(row.seconds) }, row.seconds === null ? "-" : (1000 * row.seconds).toFixed(2));
+      return h("td", { role: "cell", class: "number time", title: seconds(row.seconds) }, row.seconds === null ? "-" : fixed(1000 * row.seconds, 2));
     default: {
       const value = row.sub_rewards[keys.indexOf(column.key)];
       return h("td", { role: "cell", class: "number sub" }, aligned(value, places, { class: `cell ${tint(value)}` }));
