@@ -19,6 +19,7 @@ from graders_engine.language.scope import Scope
 from graders_engine.language.template import Template
 from graders_engine.models.base import ModelReply, ModelRequest
 from graders_engine.outcome import RowOutcome, Status
+from graders_engine.report.regraded import needs_of
 from graders_engine.report.visible import visible_json
 from graders_engine.settings import EngineSettings
 
@@ -92,6 +93,8 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
         line: its line in the data set, from 1.
         sample: its number among the samples of the line, from 1; 0 for a line without a list of them.
         samples: how many samples the line has; 0 for a line without a list of them.
+        item: the row's item, where python or an endpoint reads all of it; None where templates name what is
+            read.
         output_text: the model's output as text.
         reward: the reward; None if the row has no reward.
         status: "scored", "invalid" or "failed"; "" if the grader was not run.
@@ -112,6 +115,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     line: int
     sample: int = 0
     samples: int = 0
+    item: Any = None
     output_text: str = ""
     reward: float | None = None
     status: Status | str = ""
@@ -217,6 +221,7 @@ def explained(
         line,
         sample,
         samples,
+        item=None if scope is None or not _reads_all(compiled) else scope.item,
         output_text="" if scope is None else scope.output_text,
         not_run=not_run,
         templates=[]
@@ -226,6 +231,12 @@ def explained(
         recorded=recorded,
         **(_from_outcome(compiled, outcome) if outcome else _from_results(compiled, recorded)),
     )
+
+
+def _reads_all(compiled: CompiledGrader) -> bool:
+    """Whether the item is read otherwise than by templates."""
+    needs = needs_of(compiled)
+    return needs.python or needs.endpoint
 
 
 def recorder(calls: list[JudgeCall]) -> Callable[[ModelRequest, ModelReply | Exception], None]:

@@ -93,6 +93,7 @@ class App:
                 *(site.routes if site else ()),
             ],
             unknown,
+            site.lost if site else None,
         )
         guard = RequestGuard(settings)
         max_bytes = settings.max_body_bytes

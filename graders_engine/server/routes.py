@@ -116,6 +116,7 @@ class Site:
         below: what the paths of all of them begin with.
         headers: of every answer there, whether there is such a route or not.
         home: where `/` leads people.
+        lost: says that there is no such page: the route of what begins as its pattern does and has no other.
         during: entered when the application starts, and left when it ends.
     """
 
@@ -123,6 +124,7 @@ class Site:
     below: str
     headers: Sequence[tuple[bytes, bytes]]
     home: str
+    lost: Route | None = None
     during: Sequence[AbstractAsyncContextManager[object]] = ()
 
 
@@ -157,6 +159,7 @@ class RouteTable:
     Args:
         routes: the entries. Of two patterns that match a path, the first one wins.
         unknown: the route of a path that no entry has.
+        lost: as of `Site`.
 
     Raises:
         ValueError: a method and path have two routes.
@@ -170,8 +173,13 @@ class RouteTable:
         {'job_id': '7'}
     """
 
-    def __init__(self, routes: Iterable[Route], unknown: Route | None = None) -> None:
-        self._unknown = unknown or UNKNOWN
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        unknown: Route | None = None,
+        lost: Route | None = None,
+    ) -> None:
+        self._unknown, self._lost = unknown or UNKNOWN, lost
         self._exact: dict[str, _Resource] = {}
         by_expression: dict[str, _Resource] = {}
         for route in routes:
@@ -207,7 +215,12 @@ class RouteTable:
                 return route, dict(zip(route.parameters, values, strict=True))
         page = self._exact.get(path.removesuffix("/"))
         is_page = page is not None and "GET" in page.by_method
-        return (_REDIRECT if is_page else self._unknown), NO_PARAMETERS
+        lost = self._lost
+        if lost is None or not path.startswith(lost.pattern.partition("{")[0]):
+            return (_REDIRECT if is_page else self._unknown), NO_PARAMETERS
+        if method not in ("GET", "HEAD"):
+            return self._unknown, NO_PARAMETERS
+        return (_REDIRECT_OF_SITE if is_page else lost), NO_PARAMETERS
 
 
 def _expression(path: str, with_slashes: Collection[str]) -> str:
@@ -272,3 +285,4 @@ UNKNOWN = Route("", "other", _refuse_path)
 UNKNOWN_WITHOUT_STORE = Route("", "other", _refuse_stored)
 """The same, of a server that keeps no files, evals and jobs: it says how to have them."""
 _REDIRECT = Route("", "other", _redirect)
+_REDIRECT_OF_SITE = Route("", "other", _redirect, needs_key=False)

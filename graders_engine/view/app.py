@@ -18,7 +18,7 @@ from graders_engine.settings import EngineSettings
 from graders_engine.view.access import HEADERS
 from graders_engine.view.context import API, View
 from graders_engine.view.folders.places import Places
-from graders_engine.view.statics import static_routes
+from graders_engine.view.statics import LOST, static_routes
 
 if TYPE_CHECKING:
     from graders_engine.storage.store import Store
@@ -118,7 +118,7 @@ def site(view: View, *, alone: bool) -> Site:
     late = _Late(view)
     routes = [*static_routes(), *(late.route(*entry) for entry in DATA)]
     living = [view.living(), *([late.loading()] if alone else ())]
-    return Site(routes, "/" if alone else "/view", HEADERS, HOME, living)
+    return Site(routes, "/" if alone else "/view", HEADERS, HOME, LOST, living)
 
 
 class _Late:

@@ -9,6 +9,7 @@ from typing import Any
 
 from graders_engine.dataset.results.line import ResultLine
 from graders_engine.graders.base import GraderSpec
+from graders_engine.graders.python import PythonGrader
 from graders_engine.graders.templates import templates_in
 from graders_engine.language.scope import Scope
 from graders_engine.models.base import TextPart
@@ -50,6 +51,7 @@ def parts_json(
         yield {
             **_empty_part(key, getattr(spec, "type", ""), reward),
             "how": getattr(spec, "operation", "") or getattr(spec, "evaluation_metric", ""),
+            "code": cut(spec.source)["text"] if isinstance(spec, PythonGrader) else "",
             "shown": []
             if scope is None
             else [_template_json(explain_template(at, one, scope), path) for at, one in templates],
@@ -58,7 +60,7 @@ def parts_json(
 
 
 def _empty_part(key: str, type_: str, reward: float | None) -> dict[str, Any]:
-    return {"key": key, "type": type_, "how": "", "reward": reward, "shown": []}
+    return {"key": key, "type": type_, "how": "", "code": "", "reward": reward, "shown": []}
 
 
 def _template_json(template: ExplainedTemplate, prefix: str) -> dict[str, Any]:

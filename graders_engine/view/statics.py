@@ -14,6 +14,7 @@ from graders_engine.server.exchange import HTML, Exchange
 from graders_engine.server.responses import Refused
 from graders_engine.server.routes import Route
 from graders_engine.view.access import NO_STORE
+from graders_engine.view.context import API
 
 SHELL = "shell.html"
 _TYPES = {
@@ -89,6 +90,21 @@ async def _page(exchange: Exchange) -> None:
 
 async def _static(exchange: Exchange) -> None:
     await _answer(exchange, exchange.path_parameters["name"])
+
+
+async def _no_page(exchange: Exchange) -> None:
+    """Say that there is no such page: to people in the document, to programs in JSON.
+
+    Raises:
+        Refused: the path is one of the page's data.
+    """
+    if exchange.scope["path"].startswith(API):
+        raise Refused(404, Mistake("There is no such route of the page.", code="unknown_url"))
+    await exchange.respond(404, _files()[SHELL].content, media_type=HTML)
+
+
+LOST = Route("GET", "/view/{page}", _no_page, needs_key=False, versioned=False)
+"""The route of a path below /view that is none of the others."""
 
 
 def static_routes() -> list[Route]:

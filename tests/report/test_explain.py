@@ -134,6 +134,25 @@ def test_a_grader_that_cannot_be_run_is_explained_as_far_as_it_can(
     assert "not run:" in explanation_text(explanation)
 
 
+def test_the_item_is_shown_where_python_reads_all_of_it() -> None:
+    python = JUDGED["graders"]["size"]
+    item = {"n": 0, "text": "one\ntwo", **{f"key {n}": "x" * 5000 for n in range(100)}}
+    row = {"item": item, "model_sample": "no"}
+    explanation = explain(judged(0.5), python, row, 1)
+    lines = explanation_text(explanation).splitlines()
+    at = lines.index("item")
+    assert lines[at + 1 : at + 5] == ["  n = 0", "  text:", "    one", "    two"]
+    assert "  … 52 more keys; --json has all of them" in lines
+    assert max(map(len, lines)) < 2100
+    assert "the model's output: no" in lines
+    assert "  stdout: seen 0" in lines
+    assert json.loads(explanation.as_json())["item"] == item
+    exact = {
+        "type": "string_check", "operation": "eq", "input": "{{item.n}}", "reference": "0",
+    }  # fmt: skip
+    assert "\nitem\n" not in explanation_text(explain(judged(0.5), exact, row, 1))
+
+
 def test_a_row_that_is_not_an_object_is_explained() -> None:
     explanation = explain(judged(0.5), JUDGED, [1], 1)
     assert (explanation.status, explanation.templates) == ("invalid", [])

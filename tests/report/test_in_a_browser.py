@@ -262,7 +262,7 @@ def test_a_row_opens_by_its_address_with_all_of_its_texts_and_its_prompts_sample
     opened, text, samples, half, formula, first, closed, address, missing = visit(small_file, look)
     assert opened == "Row 19#3"
     for part in (
-        "invalid, as served, because of the sample", f"{FAR} note19.", "Sure!\nIt is a (cat) no. 19",
+        "invalid, counts as 0, because of the sample", f"{FAR} note19.", "Sure!\nIt is a (cat) no. 19",
         "sample_parse_error", "P19", "first, second: `sample.output_json`",
     ):  # fmt: skip
         assert part in text

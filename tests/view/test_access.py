@@ -160,6 +160,18 @@ def test_read_only_takes_every_post_away(folder: Path) -> None:
         assert (answer.status, answer.error["code"]) == (403, "read_only")
 
 
+def test_a_path_that_is_no_page_is_answered_to_people_and_programs(page: Page) -> None:
+    for path in ("/view/nothing", "/view/runs/a/rows/1/2", "/view/Compare"):
+        answer = page.ask("GET", path, authorization="")
+        assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert (
+            page.ask("POST", path, authorization="", content_type="application/json").status == 401
+        )
+    assert page.ask("GET", "/view/compare/", authorization="").status == 307
+    answer = page.ask("GET", "/view/api/nothing", authorization="")
+    assert (answer.status, answer.error["code"]) == (404, "unknown_url")
+
+
 def test_other_methods_are_refused(page: Page) -> None:
     for method in ("PUT", "DELETE", "PATCH", "POST"):
         assert page.ask(method, "/view/api/runs", content_type="application/json").status == 405

@@ -86,6 +86,14 @@ def test_the_figures_stand_above_the_rows_and_chips_filter_them(tab: Tab) -> Non
     assert tab.value("document.querySelector('#sub-rewards h2').textContent") == "Sub-rewards"
 
 
+def test_the_list_of_runs_has_no_column_that_is_empty_in_all(tab: Tab) -> None:
+    tab.go("")
+    tab.until("document.querySelector('table.runs th a')")
+    heads = "[...document.querySelectorAll('[aria-label=Runs] thead th:not([hidden])')]"
+    shown = tab.value(f"{heads}.map((one) => one.innerText.split('\\n')[0])")
+    assert shown == ["Compare", "Run", "Grader", "Rows", "Mean", "Rewards", "Invalid", "When"]
+
+
 def test_a_row_opens_with_both_samples_by_words(tab: Tab) -> None:
     tab.click(".pair-table tbody tr:first-child .row-link")
     assert "Row 1" in tab.until(OPENED)

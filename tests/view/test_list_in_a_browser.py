@@ -51,7 +51,10 @@ def test_the_list_leads_to_rows_and_findings_to_theirs_on_screens_of_every_width
         assert "graders score 'our grader.json' --data sums.jsonl --out" in tab.text("pre.formula")
         tab.is_quiet()
         fill(opened, folder)
-        tab.until("document.querySelectorAll('.mean-cell b').length >= 3")
+        tab.until(
+            "document.querySelectorAll('.mean-cell b').length >= 3"
+            " && document.querySelector('a[href*=preflight]')"
+        )
         tab.is_quiet()
         listed = tab.value(LINES)
         assert "60.0 %" in listed["whole"]

@@ -213,6 +213,7 @@ def test_python_runs_only_when_it_is_asked_for(tmp_path: Path) -> None:
     row = page.json("runs/run.jsonl/rows/1")
     assert (row["graded"], row["reward"], row["parts"][0]["printed"]) == ("recorded", 0.25, "")
     assert row["why_recorded"] == "The grader needs python."
+    assert row["parts"][0]["code"] == source
     assert page.json("runs/run.jsonl")["needs"]["python"] is True
     graded = page.post("runs/run.jsonl/rows/1/grade", {"costly": True}).json
     assert (graded["graded"], graded["again"]["reward"], graded["differs"]) == (

@@ -28,6 +28,7 @@ from graders_engine.view.folders import runs as runs_module
 from graders_engine.view.folders.found import CUT, UNDESCRIBED
 from graders_engine.view.folders.found_files import LEADS_OUT
 from graders_engine.view.folders.locks import is_locked
+from graders_engine.view.folders.places import Places
 from tests.view.asking import Page
 
 RUN = "sub/run.jsonl"
@@ -63,6 +64,19 @@ def test_runs_are_found_in_folders_within_and_not_in_hidden_ones(
         copy_run(folder, tmp_path / place)
     (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
     assert set(listed(Page(tmp_path))) == {"a.jsonl", "b/c/d.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [(".", "within"), ("..", "base"), ("./", "within"), ("../within", "../within"), ("/", "/")],
+)
+def test_a_folder_is_called_as_its_user_named_it_and_a_dot_by_its_name(
+    given: str, label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = tmp_path / "base" / "within"
+    within.mkdir(parents=True)
+    monkeypatch.chdir(within)
+    assert [place.label for place in Places([Path(given)]).all] == [label]
 
 
 def test_the_newest_run_comes_first(folder: Path, tmp_path: Path) -> None:

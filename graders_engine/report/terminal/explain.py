@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from graders_engine.dataset.results.line import row_name
@@ -25,6 +26,8 @@ _KEY_WIDTH = 60
 """The longest key of a sub-reward, in columns."""
 MAX_CHARS = 2000
 """Characters printed of one text; the JSON form has all of it."""
+MAX_FIELDS = 50
+"""Keys printed of an item; the JSON form has all of them."""
 
 
 def explanation_text(explanation: Explanation, screen: Screen = FILE) -> str:
@@ -36,22 +39,43 @@ def _lines(row: Explanation) -> Iterator[str]:
     of = f" of {row.samples:,}" if row.samples else ""
     yield Heading(f"line {row_name(row.line, row.sample)}{of}")
     yield from _rewards(row)
-    if row.output_text:
-        yield ""
-        yield from _block("the model's output", row.output_text, 0)
     for heading, lines in (
+        ("item", _item(row.item)),
+        ("", _output(row.output_text)),
+        *_sections(row),
+    ):
+        section = list(lines)
+        if section:
+            yield ""
+            yield from [Heading(heading)] if heading else []
+            yield from section
+
+
+def _sections(row: Explanation) -> Iterator[tuple[str, Iterator[str]]]:
+    yield from (
         ("templates", (line for template in row.templates for line in _template(template))),
         ("sub-rewards", _sub_rewards(row.sub_rewards)),
         ("formula", _formula(row.formula)),
         ("judges", (line for call in row.judges for line in _judge(call))),
         ("printed", (line for name, text in row.printed.items() for line in _block(name, text))),
         ("flags", _flags(row)),
-    ):
-        section = list(lines)
-        if section:
-            yield ""
-            yield Heading(heading)
-            yield from section
+    )
+
+
+def _item(item: Any) -> Iterator[str]:
+    """What a grader reads that has no templates, key by key."""
+    if item is None:
+        return
+    fields = item if isinstance(item, Mapping) else {"item": item}
+    for key in islice(fields, MAX_FIELDS):
+        yield from _variable(ExplainedVariable(visible(str(key)), fields[key]), 2)
+    if len(fields) > MAX_FIELDS:
+        yield f"  … {len(fields) - MAX_FIELDS:,} more keys; --json has all of them"
+
+
+def _output(text: str) -> Iterator[str]:
+    if text:
+        yield from _block("the model's output", text, 0)
 
 
 def _rewards(row: Explanation) -> Iterator[str]:
@@ -90,13 +114,13 @@ def _template(template: ExplainedTemplate) -> Iterator[str]:
         yield from _block("rendered", template.rendered or "", 4)
 
 
-def _variable(variable: ExplainedVariable) -> Iterator[str]:
+def _variable(variable: ExplainedVariable, indent: int = 4) -> Iterator[str]:
     if variable.problem:
-        yield f"    {variable.name} has no value: {one_line(variable.problem, 160)}"
+        yield f"{' ' * indent}{variable.name} has no value: {one_line(variable.problem, 160)}"
     elif isinstance(variable.value, str) and "\n" in variable.value:
-        yield from _block(variable.name, variable.value, 4)
+        yield from _block(variable.name, variable.value, indent)
     else:  # as JSON: the string "3" is not the number 3
-        yield from _block(variable.name, _json(variable.value), 4, sign=" =")
+        yield from _block(variable.name, _json(variable.value), indent, sign=" =")
 
 
 def _as_rendered(variable: ExplainedVariable) -> str:

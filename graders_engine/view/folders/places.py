@@ -36,6 +36,12 @@ class Opened:
     folder: Path
     only: str = ""
 
+    @property
+    def label(self) -> str:
+        """What it is called on the page: as the user named it, but "." and ".." by their own names."""
+        is_dots = all(part == ".." for part in Path(self.given).parts)
+        return (self.folder.name if is_dots else "") or self.given
+
     def holds(self, path: Path) -> bool:
         """Whether a path without symbolic links is what was opened, or in it."""
         if self.only:

@@ -127,7 +127,7 @@ class FolderRuns:
             **jobs_json(jobs),
             "preflight": sorted(listed, key=lambda one: one["when"] or "", reverse=True),
             "others": others[:MAX_OTHERS],
-            "folders": [place.given for place in self._places.all],
+            "folders": [place.label for place in self._places.all],
             "more": files.is_cut
             or len(files.runs) > MAX_RUNS
             or max(len(others), len(reports)) > MAX_OTHERS,

@@ -1,6 +1,6 @@
 // Two runs over the same rows: their figures, what became of each row, and a row of both beside each other.
 
-import { aligned, count, fixed, fromTree, h, mean, plural, replace, shown, signed, visible } from "./dom.js";
+import { aligned, count, fixed, fromTree, h, inMean, mean, plural, replace, shown, signed, visible } from "./dom.js";
 import { NAMES, moved, pairView } from "./pair.js";
 import { changed, compareHref, withQuery } from "./state.js";
 import { excerptNodes, rowName } from "./table.js";
@@ -228,7 +228,8 @@ class Compare {
   }
 
   rowOf(row) {
-    const reward = (value, status, blame) => [status === "scored" ? null : h("span", { class: `dot ${status}`, title: blame ? `${status} by ${blame}` : status }), " ", value === null ? h("span", { class: "quiet" }, "-") : aligned(value)];
+    const reward = (value, status, blame) => (status === "scored" ? aligned(value)
+      : [h("span", { class: `dot ${status}`, title: `${status}${blame ? ` by ${blame}` : ""}, ${inMean(value)}` }), " ", h("span", { class: "quiet" }, "-")]);
     const change = row.before !== null && row.after !== null ? row.after - row.before : null;
     const link = h("a", { href: this.address({ row: row.a }), class: "row-link" }, rowName(row.a), row.a === row.b ? null : h("span", { class: "quiet small" }, ` · ${row.b}`));
     const words = { newly_invalid: "newly invalid", newly_failed: "no answer", newly_valid: "newly valid" };

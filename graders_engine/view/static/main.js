@@ -135,8 +135,12 @@ const start = async () => {
   at?.controller.abort();
   at = { ...found, controller, listener: null };
   const mine = at;
-  if (!found) return void replace(root, h("section", { class: "empty" }, h("h1", {}, "No such page"), h("p", {}, h("a", { href: "/view/" }, "All runs"))));
-  drawBar(found);
+  drawBar(found ?? { run: null, name: "" });
+  if (!found) {
+    document.title = "No such page";
+    return void replace(root, h("section", { class: "empty", role: "alert" }, h("h1", {}, "No such page"),
+      h("p", {}, "Nothing is at the address ", h("code", { dir: "auto" }, shown(location.pathname)), "."), h("p", {}, h("a", { href: "/view/" }, "All runs"))));
+  }
   document.title = [found.row, found.name, found.run && shortName(found.run)].filter(Boolean).join(" · ") || "Graders";
   const context = {
     ...found, api, keys, go, replace: (url) => move(url, true), signal: controller.signal,

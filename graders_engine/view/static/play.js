@@ -1,6 +1,6 @@
 // The playground: a grader that is typed, and what changes in some rows, as one types.
 
-import { aligned, bytes, count, fixed, h, mean, number, plural, replace, save as saveFile, shown, tint } from "./dom.js";
+import { aligned, bytes, count, fixed, h, inMean, mean, number, plural, replace, save as saveFile, shown, tint } from "./dom.js";
 import { isJson, makeEditor } from "./editor.js";
 import { filtersOf, remember, remembered, runHref, withQuery } from "./state.js";
 import { textOf } from "./yaml.js";
@@ -279,7 +279,7 @@ class Playground {
       toggle.setAttribute("aria-expanded", String(!details.hidden));
       if (!details.hidden && !details.children.length) details.append(h("td", { colspan: stored ? 6 : 4 }, this.detailsOf(row, run)));
     };
-    const reward = (value, status) => (value === null ? h("span", { class: "quiet" }, status ?? "-") : aligned(value, { class: status === "scored" ? "" : "invalid", title: status === "scored" ? null : `${status}, as served` }));
+    const reward = (value, status) => (status === "scored" ? aligned(value) : h("span", { class: status === "invalid" ? "invalid" : "quiet", title: status && inMean(value) }, status ?? "-"));
     const moved = row.before !== null && row.after !== null ? row.after - row.before : null;
     const parts = Object.keys(row.parts);
     const what = row.status_before && row.status_before !== row.status_after

@@ -1,6 +1,6 @@
 // The samples of each prompt as squares: which prompts teach nothing, because all their samples get the same.
 
-import { count, h, mean, number, plural, replace, shown, tint } from "./dom.js";
+import { count, h, inMean, mean, number, ownReward, plural, replace, shown, tint } from "./dom.js";
 import { keepFocus } from "./filters.js";
 import { changed, runHref, withQuery } from "./state.js";
 
@@ -23,9 +23,9 @@ export const start = async (root, context) => {
 
   // Equal samples come as one, with their number.
   const square = (one) =>
-    h("a", { href: runHref(run, "rows", one.row), class: `square ${one.status} ${one.status === "failed" ? "none" : tint(one.reward)}`,
-      title: `${one.row}: ${number(one.reward)}, ${one.status}${one.same > 1 ? `, ${plural(one.same, "equal sample")}` : ""}` },
-    h("span", { class: "unseen" }, `${one.row} `), number(one.reward), one.status !== "scored" && h("span", { class: `dot ${one.status}`, title: one.status }), one.same > 1 && h("small", {}, `×${one.same}`));
+    h("a", { href: runHref(run, "rows", one.row), class: `square ${one.status} ${tint(ownReward(one))}`,
+      title: `${one.row}: ${one.status === "scored" ? `${number(one.reward)}, scored` : `${one.status}, ${inMean(one.reward)}`}${one.same > 1 ? `, ${plural(one.same, "equal sample")}` : ""}` },
+    h("span", { class: "unseen" }, `${one.row} `), number(ownReward(one)), one.status !== "scored" && h("span", { class: `dot ${one.status}`, title: one.status }), one.same > 1 && h("small", {}, `×${one.same}`));
 
   const draw = () => {
     const show = query.get("show");

@@ -90,8 +90,8 @@ export const start = async (root, context) => {
     const value = selection.mean;
     replace(headline,
       h("p", { class: "mean" }, value ? mean(value.value) : "-"),
-      h("p", { class: "quiet small" }, value ? "mean as served" : "no reward is served here",
-        value && value.low !== null && h("span", { title: "95 % interval" }, `, ${mean(value.low)} to ${mean(value.high)}`)),
+      h("p", { class: "quiet small" }, value ? `mean reward over ${plural(value.rows, data.grouped ? "sample" : "row")}` : "no row here has a reward"),
+      value && value.low !== null && h("p", { class: "quiet small" }, `95 % interval ${mean(value.low)} to ${mean(value.high)}`),
       !isAll && h("p", { class: "quiet small" }, "of all: ", h("b", {}, all.mean ? mean(all.mean.value) : "-")));
   };
 

@@ -85,16 +85,17 @@ export const start = async (root, context) => {
 
   const body = h("tbody", { role: "rowgroup" });
   const passing = h("th", { role: "columnheader", scope: "col", class: "number", title: "Items that passed, of those that could be graded" }, "Passed");
+  const modelHead = h("th", { role: "columnheader", scope: "col" }, "Model");
   const table = h("table", { class: "runs", role: "table", "aria-label": "Runs" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
       h("th", { role: "columnheader", scope: "col" }, h("span", { class: "unseen" }, "Compare")),
       ["Run", "Grader"].map((name) => h("th", { role: "columnheader", scope: "col" }, name)),
       h("th", { role: "columnheader", scope: "col", class: "number" }, "Rows"),
-      h("th", { role: "columnheader", scope: "col", class: "number", title: "Mean as served" }, "Mean"),
+      h("th", { role: "columnheader", scope: "col", class: "number", title: "Mean reward over the rows that count in it" }, "Mean", h("span", { class: "small" }, "95 % interval")),
       passing,
       h("th", { role: "columnheader", scope: "col" }, "Rewards"),
       h("th", { role: "columnheader", scope: "col", class: "number" }, "Invalid"),
-      ["Model", "When"].map((name) => h("th", { role: "columnheader", scope: "col" }, name)))),
+      modelHead, h("th", { role: "columnheader", scope: "col" }, "When"))),
     body);
   const filter = h("input", { type: "search", "aria-label": "Find a run", placeholder: "Find a run", autocomplete: "off", spellcheck: "false",
     on: { input: () => ((words = filter.value.toLowerCase()), draw()) } });
@@ -122,12 +123,12 @@ export const start = async (root, context) => {
       h("th", { role: "rowheader", scope: "row" }, linkOf(run), stateOf(run)),
       cell("Grader", "grader", graderOf(run)),
       cell("Rows", "number", hasResults(run) && count(run.rows)),
-      cell("Mean", "number mean-cell", run.mean ? [h("b", {}, mean(run.mean.value)), h("span", { class: "quiet small" }, interval(run.mean))] : hasResults(run) && "-"),
+      cell("Mean, 95 % interval", "number mean-cell", run.mean ? [h("b", {}, mean(run.mean.value)), h("span", { class: "quiet small" }, interval(run.mean))] : hasResults(run) && "-"),
       !passing.hidden && cell("Passed", "number mean-cell", run.eval && passed(run.eval)),
       cell("Rewards", "bars", run.bars && sparkline(run.bars)),
-      cell("Invalid", `number ${shareInvalid > 0.05 ? "much" : ""}`, shareInvalid === null ? hasResults(run) && "-" : percent(shareInvalid),
-        run.failed > 0 && h("span", { class: "quiet small" }, plural(run.failed, "failed", "failed"))),
-      cell("Model", "model", shown(run.model ?? "")),
+      cell("Invalid", "number", shareInvalid === null ? hasResults(run) && "-" : h("span", { class: shareInvalid > 0.05 ? "much" : null }, percent(shareInvalid)),
+        run.failed > 0 && h("span", { class: "much small", title: "Of an outage: in no mean" }, `${count(run.failed)} failed, ${percent(run.failed / run.rows)}`)),
+      !modelHead.hidden && cell("Model", "model", shown(run.model ?? "")),
       cell("When", "when", h("span", { title: run.when ?? "" }, when(run.when))));
   };
 
@@ -139,6 +140,7 @@ export const start = async (root, context) => {
   const draw = () => {
     const found = data.runs.filter((run) => `${run.run} ${run.name} ${run.grader?.name ?? ""} ${run.model ?? ""} ${run.eval?.status ?? ""}`.toLowerCase().includes(words));
     passing.hidden = !data.runs.some((run) => run.eval);
+    modelHead.hidden = !data.runs.some((run) => run.model);
     more.hidden = !data.more;
     const focused = body.contains(document.activeElement) ? document.activeElement.dataset.run ?? document.activeElement.getAttribute("href") : null;
     replace(body, found.map(line), found.length === 0 && h("tr", { role: "row" }, h("td", { role: "cell", colspan: 10, class: "quiet" }, "No such run")));

@@ -111,6 +111,12 @@ const unsigned = (text) => (Number(text) === 0 ? text.replace("-", "") : text);
 // A difference with its sign.
 export const signed = (value, places = 4) => `${value > 0 ? "+" : ""}${unsigned(fixed(value, places))}`;
 
+// What a row without a reward is in the mean. `counted`: of it; null where it is in none.
+export const inMean = (counted) => (counted === null || counted === undefined ? "in no mean" : `counts as ${number(counted)}`);
+
+// The reward of a row that is scored: what is served of another one is none.
+export const ownReward = ({ status, reward }) => (status === "scored" ? reward : null);
+
 export const count = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
 
 export const percent = (share) => `${fixed(100 * share, 1)} %`;

@@ -1,6 +1,6 @@
 // One row of two runs beside each other: rewards, samples by words, parts, formulas, flags, items.
 
-import { aligned, count, h, number, plural, replace, shown, tint } from "./dom.js";
+import { aligned, count, h, inMean, number, ownReward, plural, replace, shown, tint } from "./dom.js";
 import { runHref } from "./state.js";
 import { contentOf, textBox } from "./texts.js";
 import { differences, sideBySide } from "./words.js";
@@ -63,10 +63,9 @@ const textOf = ({ kind, text, messages }) =>
     : text;
 
 const rewardOf = (letter, row) => {
-  const value = row.status === "scored" ? row.reward : row.served;
   return h("div", { class: "reward-of" }, h("p", { class: "quiet" }, letter),
-    h("p", { class: "mean" }, value === null || value === undefined ? "-" : number(value)),
-    h("p", { class: "quiet small" }, h("span", { class: `dot ${row.status}` }), " ", row.status, row.blame ? ` by ${row.blame}` : ""));
+    h("p", { class: "mean" }, number(ownReward(row))),
+    h("p", { class: "quiet small" }, h("span", { class: `dot ${row.status}` }), " ", row.status, row.blame ? ` by ${row.blame}` : "", row.status !== "scored" && `, ${inMean(row.served)}`));
 };
 
 const byKey = (row) => new Map(row.parts.map((part) => [part.key, part]));

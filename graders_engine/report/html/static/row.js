@@ -1,18 +1,20 @@
 // One row whole, in the drawer, on its own page, and in a comparison.
 
-import { count, h, number, plural, replace, save, seconds, shown, tint, visible } from "./dom.js";
+import { count, h, inMean, number, ownReward, plural, replace, save, seconds, shown, tint, visible } from "./dom.js";
 import { chat, contentOf, folded, textBox } from "./texts.js";
 import { differences, sideBySide } from "./words.js";
+
+const MOST_OPEN = 40; // a longer source is folded
 
 const part = (heading, name, ...content) => h("section", { class: `block ${name}` }, h("h3", {}, heading), content);
 
 const facts = (row, like) => {
-  const value = row.status === "scored" ? row.reward : row.served;
-  const exactly = value !== null && value !== undefined && Number(number(value)) !== value ? `exactly ${value}` : null;
+  const value = ownReward(row);
+  const exactly = value !== null && Number(number(value)) !== value ? `exactly ${value}` : null;
   return h("div", { class: "facts" },
-    h("p", { class: "mean", title: exactly }, value === null || value === undefined ? "-" : number(value)),
+    h("p", { class: "mean", title: exactly }, number(value)),
     h("p", { class: "quiet" }, h("span", { class: `dot ${row.status}` }), " ", row.status,
-      row.status !== "scored" && (value === null || value === undefined ? ", in no mean" : ", as served"),
+      row.status !== "scored" && `, ${inMean(row.served)}`,
       row.blame && `, because of the ${row.blame}`,
       row.seconds !== null && row.seconds !== undefined && ` · ${seconds(row.seconds)}`),
     like && h("a", { class: "like small", href: like.href, title: "Filter by it (f)" }, shown(like.text)));
@@ -22,9 +24,9 @@ const strip = (row, open) => {
   if (!row.siblings || row.siblings.length < 2) return null;
   return h("nav", { class: "samples", "aria-label": "Samples of this prompt" },
     row.siblings.map((one) =>
-      h("a", { href: open(one.row), class: `sample ${one.status} ${tint(one.reward)}`, "aria-current": one.row === row.row ? "true" : null, "data-sample": one.row,
-        title: `${one.row}: ${one.status}` },
-      h("span", {}, `#${one.row.split("#")[1] ?? one.row}`), h("b", {}, number(one.reward)), one.status !== "scored" && h("span", { class: `dot ${one.status}`, title: one.status }))),
+      h("a", { href: open(one.row), class: `sample ${one.status} ${tint(ownReward(one))}`, "aria-current": one.row === row.row ? "true" : null, "data-sample": one.row,
+        title: `${one.row}: ${one.status}${one.status === "scored" ? "" : `, ${inMean(one.reward)}`}` },
+      h("span", {}, `#${one.row.split("#")[1] ?? one.row}`), h("b", {}, number(ownReward(one))), one.status !== "scored" && h("span", { class: `dot ${one.status}`, title: one.status }))),
     row.siblings_note && h("span", { class: "quiet small" }, row.siblings_note));
 };
 
@@ -35,13 +37,16 @@ const flagsOf = (row, words) => {
     names.map((name) => h("div", { class: "flag" }, h("code", {}, shown(name)), row.flags[name] && h("pre", { dir: "auto" }, contentOf(String(row.flags[name]), { words })))));
 };
 
+// What is compared is an output with its reference; the messages to a judge are not compared with each other.
+const isPair = (sides) => sides.length === 2 && sides[0].label === "input" && sides[1].label === "reference";
+
 // Two rendered sides: one line where they are equal, the words that differ marked where not.
 const sides = (shownSides, words) => {
   const [left, right] = shownSides;
   const line = (label, ...content) => [h("dt", {}, shown(label)), h("dd", { dir: "auto" }, content)];
-  const isPair = shownSides.length === 2 && left.rendered !== null && right.rendered !== null;
-  if (isPair && left.rendered === right.rendered) return line("both", rendered(left, words));
-  if (!isPair) return shownSides.map((side) => line(side.label, rendered(side, words)));
+  const isBoth = isPair(shownSides) && left.rendered !== null && right.rendered !== null;
+  if (isBoth && left.rendered === right.rendered) return line("both", rendered(left, words));
+  if (!isBoth) return shownSides.map((side) => line(side.label, rendered(side, words)));
   const pieces = differences(left.rendered, right.rendered);
   const half = (kind) => pieces.filter((one) => one.kind === "same" || one.kind === kind).map((one) =>
     one.kind === "same" ? shown(one.text) : h("span", { class: kind }, shown(one.text)));
@@ -54,7 +59,7 @@ const rendered = (side, words) => {
   return [contentOf(side.rendered, { words }), rest(side), side.problem && h("span", { class: "missing-text" }, " ", shown(side.problem))];
 };
 
-const isEqual = (one) => one.shown.length !== 2 || one.shown[0].rendered === one.shown[1].rendered;
+const isEqual = ({ shown: both }) => !isPair(both) || both[0].rendered === both[1].rendered;
 
 const partOf = (one, words) => {
   const sources = one.shown.filter(({ source }) => source);
@@ -64,6 +69,7 @@ const partOf = (one, words) => {
     h("div", { class: "value" }, h("span", { class: `cell ${tint(one.reward)}`, title: one.reward === null ? "no value" : String(one.reward) }, number(one.reward))),
     h("div", { class: "what" },
       one.shown.length > 0 && h("dl", {}, sides(one.shown, words)),
+      one.code && h("details", { class: "fold", open: one.code.split("\n").length <= MOST_OPEN }, h("summary", {}, "Source"), h("pre", { class: "text", tabindex: 0, role: "group", "aria-label": "Source", dir: "ltr" }, shown(one.code))),
       one.labels?.length > 0 && h("p", { class: "small quiet" }, "labels: ", shown(one.labels.join(", "))),
       one.answers?.length > 0 && h("p", { class: "small quiet" }, one.answers.length > 1 ? "answers: " : "answer: ", one.answers.map(value).join(", ")),
       one.clamped !== null && one.clamped !== undefined && h("p", { class: "small quiet" }, `The judge's number, ${number(one.clamped)}, is outside the range: the end of the range counts.`),
@@ -141,7 +147,7 @@ const besideOf = (row, other) => {
     const found = await other(name);
     if (!found?.sample || select.value !== name) return;
     replace(place, sideBySide(row.sample.text, found.sample.text, { names: [row.row, found.row], whole: [row.sample.chars, found.sample.chars] }));
-  } } }, h("option", { value: "" }, "no other sample"), others.map((one) => h("option", { value: one.row }, `${one.row}, ${number(one.reward)}`)));
+  } } }, h("option", { value: "" }, "no other sample"), others.map((one) => h("option", { value: one.row }, `${one.row}, ${one.status === "scored" ? number(one.reward) : one.status}`)));
   return part("Beside", "beside", h("p", {}, select), place);
 };
 

@@ -1,6 +1,6 @@
 // The table of rows; on a narrow screen its rows are cards.
 
-import { aligned, count, fixed, h, number, placesOf, replace, seconds, shown, tint } from "./dom.js";
+import { aligned, count, fixed, h, inMean, number, ownReward, placesOf, replace, seconds, shown, tint } from "./dom.js";
 import { changed, remember, remembered, runHref, withQuery, filtersOf } from "./state.js";
 
 // More sub-rewards than this are a strip of squares.
@@ -36,8 +36,7 @@ export const squares = (keys, values) =>
 export const statusOf = (row) => {
   if (row.status === "scored") return row.flags.length ? ["scored", `, ${brief(row.flags[0])}`] : ["scored"];
   const flag = row.flags[0];
-  const uncounted = row.reward === null ? ", in no mean" : "";
-  return row.status === "invalid" && flag ? [brief(flag), uncounted] : [row.status];
+  return row.status === "failed" ? ["failed"] : [flag ? brief(flag) : row.status, `, ${inMean(row.reward)}`];
 };
 const brief = (flag) => flag.replace(/_error$/, "").replace(/_/g, " ");
 
@@ -96,7 +95,7 @@ const cellOf = (column, row, keys, linkTo, places) => {
     case "row":
       return h("th", { scope: "row", role: "rowheader", class: "row" }, h("a", { href: linkTo(row), class: "open" }, rowName(row.row)));
     case "reward":
-      return h("td", { role: "cell", class: "number reward" }, aligned(row.reward, places, { class: row.reward === null ? "none" : "" }));
+      return h("td", { role: "cell", class: "number reward" }, aligned(ownReward(row), places, { class: row.status === "scored" ? "" : "none" }));
     case "squares":
       return h("td", { role: "cell", class: "strip" }, squares(keys, row.sub_rewards));
     case "status":
@@ -121,7 +120,7 @@ const cellOf = (column, row, keys, linkTo, places) => {
 export const drawTable = (place, { run, path, query, data, open, hidden = hiddenOf(run), linkTo = (row) => withQuery(path, changed(query, { row: row.row, page: data.page > 1 ? data.page : null })) }) => {
   const columns = columnsOf(data.keys).filter(({ name }) => !hidden.has(name));
   const valuesOf = ({ name, key }) =>
-    name === "reward" ? data.rows.map((row) => row.reward) : key ? data.rows.map((row) => row.sub_rewards[data.keys.indexOf(key)]) : [];
+    name === "reward" ? data.rows.map(ownReward) : key ? data.rows.map((row) => row.sub_rewards[data.keys.indexOf(key)]) : [];
   const places = columns.map((column) => placesOf(valuesOf(column)));
   const head = (column) => {
     const order = column.sort && orderOf(query, column);
