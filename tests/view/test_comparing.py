@@ -137,7 +137,16 @@ def test_a_list_of_changes_begins_with_the_largest(
     sizes = [round(largest_first(row), 9) for row in found["rows"]]
     assert sizes == sorted(sizes)
     assert page.json(f"compare?{RUNS}&{changes}&sort=row")["sort"] == "row"
-    assert page.json(f"compare?{RUNS}")["sort"] == "row"
+
+
+def test_the_rows_that_are_the_same_come_last_where_no_order_is_asked_for(page: Page) -> None:
+    rows = []
+    for number in range(1, page.json(f"compare?{RUNS}")["pages"] + 1):
+        rows += page.json(f"compare?{RUNS}&page={number}")["rows"]
+    same = [row["change"] == "same" for row in rows]
+    assert len(rows) == 160
+    assert any(same)
+    assert same == sorted(same)
 
 
 def test_each_pair_names_all_parts_that_changed_those_that_changed_most_first(page: Page) -> None:

@@ -169,7 +169,9 @@ class _Places:
             gap = room / (len(values) - 1)
             middles = [left + at * gap for at in range(len(values))]
         ticks = [(format_number(value), x) for value, x in zip(values, middles, strict=True)]
-        for value in round_values(low, high) if to_scale else ():
+        # Beside the values themselves, round numbers between them say nothing.
+        others = round_values(low, high) if len(values) == 1 else (low, high)
+        for value in others if to_scale else ():
             x = left + room * share_of(value, low, high)
             if all(abs(x - other) >= _TICK_DISTANCE for _, other in ticks):
                 ticks.append((format_number(value), x))

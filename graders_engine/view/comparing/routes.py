@@ -25,7 +25,9 @@ from graders_engine.view.row import index_in, plain_problem, row_json
 from graders_engine.view.trees import trees
 
 PER_PAGE = 50
-_SORTS = ("row", "move", "-move", "size", "-size", "before", "-before", "after", "-after")
+_SORTS = (
+    "row", "changed", "move", "-move", "size", "-size", "before", "-before", "after", "-after",
+)  # fmt: skip
 _PAGE = re.compile(r"[1-9][0-9]{0,9}")
 
 
@@ -48,7 +50,8 @@ class _Asked(NamedTuple):
         changes: pairs that changed so; all without any.
         q: the search in the texts of both.
         sort: one of `_SORTS`; by default the largest change is first in a list of changes for the better or
-            the worse, and other lists are in the order of the rows.
+            the worse, a list of all rows has those that are the same last, and other lists are in the order
+            of the rows.
         page: from 1.
     """
 
@@ -185,6 +188,7 @@ def _selected(
     name = asked.sort.removeprefix("-")
     if name != "row":
         values = {
+            "changed": compared.changes == CHANGES.index("same"),
             "move": compared.moves,
             "size": np.abs(compared.moves),
             "before": first.columns.counted[pairing.before],
@@ -246,7 +250,9 @@ def _changed_parts(was: ResultLine, is_: ResultLine) -> list[dict[str, Any]]:
 
 
 def _usual_sort(changes: frozenset[str]) -> str:
-    if not changes or changes - {"better", "worse"}:
+    if not changes:
+        return "changed"
+    if changes - {"better", "worse"}:
         return "row"
     return {"better": "-move", "worse": "move"}[min(changes)] if len(changes) == 1 else "-size"
 

@@ -213,7 +213,7 @@ class Compare {
       problems,
       h("table", { class: "pair-table" }, h("caption", { class: "unseen" }, "Rows of both runs"),
         h("thead", {}, h("tr", {}, head("row", "row", this.sortLink("Row", "row", "row")), head("before", "number", this.sortLink("A", "before", "-before")), head("after", "number", this.sortLink("B", "after", "-after")),
-          head("move", "number", this.sortLink("Change", "move", "-move")), this.hasParts() && h("th", { scope: "col", class: "moved-part", title: "The parts that changed, the most first" }, "What changed"), h("th", { scope: "col", class: "id" }, "Id"), h("th", { scope: "col", class: "text-cell" }, "Sample of B"))),
+          head("move", "number move", this.sortLink("Change", "move", "-move")), this.hasParts() && h("th", { scope: "col", class: "moved-part", title: "The parts that changed, the most first" }, "What changed"), h("th", { scope: "col", class: "id" }, "Id"), h("th", { scope: "col", class: "text-cell" }, "Sample of B"))),
         h("tbody", {}, rows.map((row) => this.rowOf(row)))));
     const to = (next, label, rel) => next >= 1 && next <= pages
       ? h("a", { class: "button", href: this.address({ page: next > 1 ? next : null, row: null }), rel }, label)

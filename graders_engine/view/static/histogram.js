@@ -12,6 +12,7 @@ const BESIDE = 62; // room at the right for the rows that are in no mean
 const TALL = 10; // as in charts.py
 const MARK_DISTANCE = 16;
 const NUMBER_WIDTH = 44; // of one below the axis
+const LETTER = 6; // the width of a digit there, at most
 const KINDS = ["scored", "invalid", "failed"];
 
 const total = (bar) => bar.scored + bar.invalid + bar.failed;
@@ -43,6 +44,16 @@ const axisOf = (bars) => {
   const high = Math.max(...bars.map((bar) => bar.high));
   if (low >= 0 && high <= 1) return [0, 1];
   return low < high ? [low, high] : [low - 0.5, high + 0.5];
+};
+
+// Of texts and their middles, those that do not touch each other; the last one is always among them.
+const apart = (places) => {
+  const [start, end] = [([text, middle]) => middle - (text.length * LETTER) / 2, ([text, middle]) => middle + (text.length * LETTER) / 2];
+  const last = places.at(-1);
+  const kept = [];
+  for (const place of places.slice(0, -1))
+    if ((!kept.length || start(place) >= end(kept.at(-1)) + LETTER) && end(place) + LETTER <= start(last)) kept.push(place);
+  return [...kept, last];
 };
 
 const ticksOf = ([low, high]) => [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * (high - low));
@@ -116,7 +127,7 @@ export const drawHistogram = (place, { bars: given, all: whole, range, choose })
   // Single values say what they are where there is room; else the axis has quarters.
   const isEach = even || (single && all.length > 1 && all.every((bar, index) => !index || x(bar.low) - x(all[index - 1].low) >= NUMBER_WIDTH));
   const ticks = isEach
-    ? all.map((bar) => h("text", { x: box(bar)[0] + box(bar)[1] / 2, y: HEIGHT - 4, "text-anchor": "middle" }, number(bar.low)))
+    ? apart(all.map((bar) => [number(bar.low), box(bar)[0] + box(bar)[1] / 2])).map(([text, middle]) => h("text", { x: middle, y: HEIGHT - 4, "text-anchor": "middle" }, text))
     : ticksOf(axis).map((value, index) =>
         h("text", { x: x(value), y: HEIGHT - 4, "text-anchor": ["start", "middle", "middle", "middle", "end"][index] }, number(value)));
 

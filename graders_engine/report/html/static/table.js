@@ -41,13 +41,13 @@ export const statusOf = (row) => {
 const brief = (flag) => flag.replace(/_error$/, "").replace(/_/g, " ");
 
 const status = (row) =>
-  h("span", { class: "status", title: [row.status, row.blame && `because of the ${row.blame}`, ...row.flags].filter(Boolean).join(", ") },
+  h("span", { class: "status", title: [row.status, row.status !== "scored" && inMean(row.reward), row.blame && `because of the ${row.blame}`, ...row.flags].filter(Boolean).join(", ") },
     h("span", { class: `dot ${row.status}` }), h("span", {}, shown(statusOf(row).join(""))),
     row.flags.length > 1 && h("span", { class: "quiet" }, ` +${row.flags.length - 1}`));
 
 // All columns of a run: {name, label, sort, hideable}.
 export const columnsOf = (keys) => [
-  { name: "row", label: "Row", sort: "row", first: "row" },
+  { name: "row", label: "Row", title: "Its line in the data set, and which of the line's samples it is", sort: "row", first: "row" },
   { name: "reward", label: "Reward", sort: "reward", first: "-reward", number: true },
   ...(keys.length > MOST_COLUMNS
     ? [{ name: "squares", label: "Parts", hideable: true }]
