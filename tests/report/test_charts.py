@@ -129,6 +129,12 @@ def test_single_values_stand_where_an_axis_from_0_to_1_has_them() -> None:
     assert (chart.x_ticks[0].text, chart.x_ticks[-1].text) == ("0", "1")
 
 
+def test_beside_single_values_only_the_ends_of_the_axis_have_numbers() -> None:
+    found = histogram(dict.fromkeys((0.25, 0.5, 0.75), 1), 10)
+    assert found is not None
+    assert [tick.text for tick in bar_chart(found).x_ticks] == ["0", "0.25", "0.5", "0.75", "1"]
+
+
 def test_the_rows_that_are_only_served_a_reward_are_the_tops_of_its_bar() -> None:
     bars = histogram_of_values([0, 0, 0, 0.3, 1, 1], 50)
     assert bars

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs of python that fails for some samples, one of a judge, and one whose judge is not there."""
     base = tmp_path_factory.mktemp("runs")
     first = write(base / "first.data.jsonl", [["0", "x"], ["1", "1"]])
+    values = ["1.3262", *(f"{1.3259 + 0.0877 * n:.4f}" for n in range(11))]  # two of them are close
+    many = write(base / "many.data.jsonl", [values])
     second = write(base / "second.data.jsonl", [["0", "0.5"], ["x", "1"]])
     with Engine() as engine:
         score_file(engine, PYTHON, first, base / "first.jsonl")
         score_file(engine, PYTHON, second, base / "second.jsonl")
+        score_file(engine, PYTHON, many, base / "many.jsonl")
     with Engine.from_settings(EngineSettings(judges=Scripted(0.5))) as engine:
         score_file(engine, JUDGE, first, base / "judged.jsonl")
     away = Scripted(BackendFailure("It is not there."))
@@ -60,7 +64,7 @@ def browser(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ta
     with browsing(runs, tmp_path_factory.mktemp("profile")) as tab:
         tab.look(1280)
         tab.start()
-        tab.until("document.querySelectorAll('.mean-cell b').length === 3")
+        tab.until("document.querySelectorAll('.mean-cell b').length === 4")
         yield tab
 
 
@@ -110,7 +114,7 @@ def test_messages_to_a_judge_are_not_compared_with_each_other(tab: Tab) -> None:
 
 def test_a_run_whose_rows_failed_shows_it_in_the_list(tab: Tab) -> None:
     tab.go("")
-    tab.until("document.querySelectorAll('.mean-cell b').length === 3")
+    tab.until("document.querySelectorAll('.mean-cell b').length === 4")
     failed = f"{LINES}['failed.jsonl'].querySelector('.much')"
     assert tab.value(f"{failed}.textContent") == "4 failed, 100.0 %"
     colours = (
@@ -122,6 +126,16 @@ def test_a_run_whose_rows_failed_shows_it_in_the_list(tab: Tab) -> None:
         "[...document.querySelectorAll('table.runs thead th:not([hidden])')].map((one) => one.innerText)"
     )
     assert "Mean\n95 % interval" in heads
+
+
+def test_the_numbers_below_the_bars_do_not_touch_each_other(tab: Tab) -> None:
+    tab.go("runs/many.jsonl/rows")
+    tab.until("document.querySelector('.histogram text')")
+    boxes = """[...document.querySelectorAll('.histogram text[text-anchor=middle]:not(.counted)')]
+      .map((one) => one.getBoundingClientRect()).map(({left, right}) => [left, right])"""
+    ends = tab.value(boxes)
+    assert len(ends) > 4
+    assert all(right < left for (_, right), (left, _) in pairwise(ends))
 
 
 def test_an_address_that_is_no_page_says_so(browser: Tab) -> None:
