@@ -11,7 +11,7 @@ from graders_engine.preflight.attacks.context import Context
 from graders_engine.preflight.data_file import TrainingRow
 from graders_engine.preflight.inputs import Inputs
 from graders_engine.preflight.references import Sample
-from graders_engine.preflight.sample_parts import json_of
+from graders_engine.preflight.sample_parts import json_of, parts_of
 from graders_engine.preflight.trials import Ask, Stage
 
 NAME = "attacks"
@@ -69,7 +69,14 @@ def variants_of(attack: Attack, row: TrainingRow, context: Context) -> Iterator[
             continue
         # What has no content must not hold a right value by chance; what guesses holds the usual ones.
         for frame in context.frames(row, guessed=attack.kind != "free"):
-            yield f"{variant}, {frame.name}", frame.put(sample)
+            if _holds(framed := frame.put(sample), sample):
+                yield f"{variant}, {frame.name}", framed
+
+
+def _holds(framed: str, text: str) -> bool:
+    """Whether a text found a place: where each field of a JSON answer is one of a list, it has none."""
+    value = json_of(framed)
+    return text in framed if value is None else any(part == text for _, part in parts_of(value))
 
 
 def _is_json(text: str) -> bool:
