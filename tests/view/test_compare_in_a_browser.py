@@ -241,10 +241,10 @@ def test_the_sub_rewards_that_differ_are_named_above_the_rows(tab: Tab, compared
     files = [str(compared / f"{name}.jsonl") for name in ("old", "new")]
     parts = json.loads(CliRunner().invoke(graders, ["compare", *files, "--json"]).stdout)
     by = {key: part["difference"]["value"] for key, part in parts["sub_rewards"].items()}
-    assert by["total"] == 0
-    assert by["vendor"] < 0
-    assert tab.text(".compared .part-move") == f"vendor {by['vendor']:+.4f}"
-    assert tab.value("document.querySelectorAll('.compared .part-move').length") == 1
+    # One output of the new run is no JSON, and counts as 0 in each part.
+    assert by["vendor"] < by["total"] == pytest.approx(-1 / 70)
+    moves = "[...document.querySelectorAll('.compared .part-move')].map(one => one.textContent)"
+    assert tab.value(moves) == [f"{key} {by[key]:+.4f}" for key in ("vendor", "total")]
     above = "document.querySelector('.part-moves').getBoundingClientRect().bottom"
     assert tab.value(f"{above} < document.querySelector('.pair-table').getBoundingClientRect().top")
     tab.click(".part-moves a")
