@@ -95,6 +95,7 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         reasoning: the beginning of what the model wrote as its reasoning; only where `text` is empty.
         left_out: options and other parts of the request that were not sent, since the model refuses them.
         kept: whether it was kept from an earlier request, so that it cost nothing this time; never stored.
+        checked: whether it was found to answer its request when it was stored; in the store alone.
         answer: of a sampling, the whole answer: a chat completion or a response; `text` is empty then.
     """
 
@@ -107,6 +108,7 @@ class ModelReply(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reasoning: str = ""
     left_out: tuple[str, ...] = ()
     kept: bool = False
+    checked: bool = False
     answer: dict[str, Any] = {}
 
 

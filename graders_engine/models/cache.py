@@ -106,10 +106,8 @@ class ReplyStore:
             raise DataSetError(f"The cache cannot be opened: {error}. {_ANOTHER}") from None
         self._unwritten: dict[str, ModelReply] = {}
         self._writer: Writer | None = None
-        self._closed = False
         self._preparing = asyncio.Lock()
-        self._ready = False
-        self._in_transaction = False
+        self._closed = self._ready = self._in_transaction = False
         try:
             require_regular(path, "The cache cannot be opened")
             require_free(sqlite_companions(path), "The cache cannot be opened")
@@ -158,8 +156,10 @@ class ReplyStore:
                 except (sqlite3.Error, DataSetError) as error:
                     raise self._unusable(error) from None
 
-    async def get(self, key: str) -> ModelReply | None:
-        """The reply under a key, marked as kept; None without one.
+    async def get(
+        self, key: str, is_usable: Callable[[ModelReply], bool] = lambda reply: True
+    ) -> ModelReply | None:
+        """The reply under a key, marked as kept; None without one, or if an unchecked one is not usable.
 
         Raises:
             DataSetError: the file cannot be read.
@@ -179,7 +179,9 @@ class ReplyStore:
                 reply = decoded(row[0], ModelReply)
             except (sqlite3.Error, ValueError) as error:
                 raise DataSetError(f"The cache {self.path} cannot be read: {error}.") from None
-        return msgspec.structs.replace(reply, kept=True)
+        if not reply.checked and not is_usable(reply):
+            return None
+        return msgspec.structs.replace(reply, kept=True, checked=False)
 
     def _select(self, key: str) -> Any:
         try:
@@ -214,13 +216,12 @@ class ReplyStore:
         if self._writer is None or self._closed:
             raise DataSetError(f"The cache {self.path} cannot be written: it is closed.")
         model = reply.model.encode("utf-8", "replace").decode()  # SQLite stores no lone surrogates
-        stored = msgspec.structs.replace(reply, kept=False)
+        stored = msgspec.structs.replace(reply, kept=False, checked=True)
         row = (key, encoded(stored), model, reply.usage.total_tokens, time.time())
         # Equal requests that arrive meanwhile find it here, or they would be paid again; also when this
         # caller is cancelled, for the row is written all the same.
         self._unwritten[key] = reply
-        commit = self._writer.write(row)
-        commit.add_done_callback(lambda done: self._forget(key, done))
+        (commit := self._writer.write(row)).add_done_callback(lambda done: self._forget(key, done))
         try:
             await asyncio.shield(commit)
         except sqlite3.Error as error:
@@ -321,9 +322,9 @@ class Cached(Policy):
             BackendFailure: there is neither.
             DataSetError: the file cannot be used.
         """
-        reply = await self._store.get(fingerprint(request, self.signature))
-        if reply is None or not self._is_worth_it(reply, request):
-            reply = await self.backend.complete(request)
+        key = fingerprint(request, self.signature)
+        reply = await self._store.get(key, lambda found: self._is_worth_it(found, request))
+        reply = reply or await self.backend.complete(request)
         self._kept.see(request.model, reply.left_out, kept=reply.kept)
         return reply
 
