@@ -13,7 +13,7 @@ from graders_engine.blocking import Engine
 from graders_engine.compiled import CompiledGrader
 from graders_engine.errors import InvalidRequest, RunStopped
 from graders_engine.models.local.source import LocalSource
-from graders_engine.outcome import Blame, RowOutcome, Usage, total_usage
+from graders_engine.outcome import BLAMES, SERVED, Blame, RowOutcome, Usage, total_usage
 from graders_engine.settings_json import from_json
 from graders_engine.training.rows import Row, Split, bad_row
 from graders_engine.training.trainer import (
@@ -186,9 +186,19 @@ def _rollout(step: int, split: Split, row: Row, sample: Any, outcome: RowOutcome
     if outcome.blame == "row":
         why = "; ".join(filter(None, outcome.flags.values())) or ", ".join(outcome.flags)
         raise bad_row(split, row.line, why)
+    parts = dict(outcome.sub_rewards)
+    served = [
+        key for key, part in parts.items() if part is None and _blame_of(key, outcome) in SERVED
+    ]
     return Rollout(
-        step, split, row.line, row.value, sample, outcome.counted, dict(outcome.sub_rewards), outcome.flags
+        step, split, row.line, row.value, sample, outcome.counted, parts, outcome.flags, served
     )  # fmt: skip
+
+
+def _blame_of(key: str, outcome: RowOutcome) -> Blame | None:
+    """Whose fault the failure of a part is; that of the whole, if nothing is known of the part."""
+    own = [failure.blame for failure in outcome.outcome.failures if failure.grader == key]
+    return max(own, key=BLAMES.index) if own else outcome.blame
 
 
 def _count(tally: Tally, outcome: RowOutcome) -> None:

@@ -107,6 +107,9 @@ def _scores(key: str, tallies: Mapping[Split, Tally]) -> dict[str, float | None]
     return {
         f"{split}_reward_mean": None
         if _says_too_little(split, tally)
-        else mean(rollout.sub_rewards.get(key) for rollout in tally.rollouts)
+        else mean(
+            0.0 if key in rollout.served_parts else rollout.sub_rewards.get(key)
+            for rollout in tally.rollouts
+        )
         for split, tally in tallies.items()
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -107,6 +107,7 @@ class Rollout:
         reward: None when there is none: an outage is never a zero.
         sub_rewards: by name of the sub-grader.
         flags: what went wrong, by name of the flag.
+        served_parts: the sub-graders that failed by the sample or the grader: each counts as 0.0 in its mean.
     """
 
     step: int
@@ -117,6 +118,7 @@ class Rollout:
     reward: float | None
     sub_rewards: dict[str, float | None]
     flags: dict[str, str]
+    served_parts: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
